@@ -1,0 +1,60 @@
+# Two commands do everything: `make demo` and `make test`. Needs python3.11+, its venv module, make and git.
+.DEFAULT_GOAL := help
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON      ?= python3
+VENV        ?= .venv
+BIN         := $(VENV)/bin
+READY       := $(VENV)/.ready
+DEMO_HOME   ?= .demo
+
+.PHONY: help
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+# The stamp is touched last, so a set-up that was cut off starts again.
+$(READY): requirements/bootstrap.txt requirements/dev.txt pyproject.toml
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bootstrap.txt
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/bootstrap.txt requirements/dev.txt \
+	  || $(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+.PHONY: setup
+setup: $(READY)  ## make the virtual environment, or repair it
+
+.PHONY: demo
+demo: $(READY)  ## set up, then run the main job against the built-in sandbox
+	GRABIENT_OPS_HOME=$(DEMO_HOME) $(BIN)/grabient-ops demo $(ARGS)
+
+.PHONY: test
+test: $(READY)  ## set up, then run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: $(READY)  ## formatting, lint, types, import layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: check
+check: lint test  ## everything CI checks
+
+.PHONY: torture
+torture: $(READY)  ## every fault on every provider; writes docs/reliability.md
+	$(BIN)/python -m benchmarks.torture $(ARGS)
+
+.PHONY: bench
+bench: $(READY)  ## speed as ratios; writes docs/benchmarks.md
+	$(BIN)/python -m benchmarks.run $(ARGS)
+
+.PHONY: pins
+pins: $(READY)  ## choose new versions; writes names, versions and hashes, never a host
+	$(BIN)/uv pip compile --upgrade --quiet --generate-hashes --no-header --group dev \
+	  -o requirements/dev.txt pyproject.toml requirements/build.in
+
+.PHONY: clean
+clean:  ## remove the virtual environment and the demo's home
+	rm -rf $(VENV) $(DEMO_HOME) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Four batch APIs behind one promise (`base.py`); one file per provider."""

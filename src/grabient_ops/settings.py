@@ -1,0 +1,70 @@
+"""Every environment variable that the product reads, in one class."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _default_home() -> Path:
+    return Path.home() / ".local" / "share" / "grabient-ops"
+
+
+class Settings(BaseSettings):
+    """What the environment says; unset variables take the defaults below.
+
+    Keys and hosts use the names that the providers' SDKs know. Secrets are `SecretStr`: they print
+    as stars.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="GRABIENT_OPS_", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    home: Annotated[Path, Field(description="Everything local lives in this folder.")] = Field(
+        default_factory=_default_home
+    )
+    database_url: Annotated[
+        str | None, Field(description="Where the store is; default: SQLite in the home.")
+    ] = None
+    poll_seconds: Annotated[
+        float, Field(gt=0, description="First wait between two polls of a batch; grows to 20x.")
+    ] = 15.0
+    settle_seconds: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            description="How long to look for a batch whose creation had an unknown outcome before "
+            "creating it again; default 120, or 2 when the provider is an emulator on loopback.",
+        ),
+    ] = None
+    retry_seconds: Annotated[
+        float, Field(gt=0, description="First wait before a failed submission is planned again.")
+    ] = 30.0
+    max_attempts: Annotated[int, Field(ge=1, le=100, description="Tries per request and run.")] = 3
+    keep_journal_days: Annotated[
+        float, Field(ge=0, description="Age at which finished workflows leave the journal.")
+    ] = 30.0
+    log_level: Annotated[str, Field(description="DEBUG, INFO, WARNING or ERROR.")] = "WARNING"
+    log_format: Annotated[str, Field(description="`text` or `json`, on stderr.")] = "text"
+
+    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
+    openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
+    anthropic_api_key: SecretStr | None = Field(None, validation_alias="ANTHROPIC_API_KEY")
+    anthropic_base_url: str | None = Field(None, validation_alias="ANTHROPIC_BASE_URL")
+    google_api_key: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices(
+            "GOOGLE_API_KEY", "GEMINI_API_KEY", "GOOGLE_GENERATIVE_AI_API_KEY"
+        ),
+    )
+    google_base_url: str | None = Field(None, validation_alias="GOOGLE_GEMINI_BASE_URL")
+    groq_api_key: SecretStr | None = Field(None, validation_alias="GROQ_API_KEY")
+    groq_base_url: str | None = Field(None, validation_alias="GROQ_BASE_URL")
+
+    @cached_property
+    def store_url(self) -> str:
+        """SQLAlchemy URL of the operational store."""
+        return self.database_url or f"sqlite:///{self.home / 'store.sqlite'}"

@@ -1,0 +1,1 @@
+"""The tagging domain: what is asked, how an answer becomes tags, what it cost in tokens."""
