@@ -6,8 +6,8 @@ GrabientError                       edges catch this: one line on stderr, exit 1
 ├─ StoreError                       the home, its lock or its database cannot be used
 └─ ProviderError(provider)
    ├─ AuthenticationError           the key is missing, wrong or not allowed
-   ├─ InvalidRequestError           the provider refuses what was sent; sending it again is pointless
-   ├─ QuotaError                    credit, spend limit or queue is used up; only time or money helps
+   ├─ InvalidRequestError           the provider refuses what was sent; sending it again is useless
+   ├─ QuotaError                    credit, spend limit or queue is used up; time or money helps
    ├─ NotFoundError                 the provider does not know the id (yet)
    ├─ RateLimitedError              too many calls; `retry_after_s` when the provider says it
    └─ UnavailableError              5xx, time-out or lost connection; `outcome_unknown` for writes
@@ -45,9 +45,12 @@ class ProviderError(GrabientError):
     outcome_unknown = False
 
     def __init__(self, provider: str, message: str) -> None:
-        super().__init__(f"{provider}: {message}")
+        super().__init__(provider, message)  # the arguments as given, so that copies stay whole
         self.provider = provider
         self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.provider}: {self.message}"
 
 
 class AuthenticationError(ProviderError):
@@ -79,7 +82,13 @@ class RateLimitedError(ProviderError):
 
 
 class UnavailableError(ProviderError):
-    """5xx, a time-out or a lost connection: a write may or may not have taken effect."""
+    """5xx, a time-out or a lost connection: a write may or may not have taken effect.
+
+    `outcome_unknown` is False only when the request never left: no connection came about.
+    """
 
     retryable = True
-    outcome_unknown = True
+
+    def __init__(self, provider: str, message: str, *, outcome_unknown: bool = True) -> None:
+        super().__init__(provider, message)
+        self.outcome_unknown = outcome_unknown

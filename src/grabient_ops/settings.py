@@ -44,6 +44,13 @@ class Settings(BaseSettings):
         float, Field(gt=0, description="First wait before a failed submission is planned again.")
     ] = 30.0
     max_attempts: Annotated[int, Field(ge=1, le=100, description="Tries per request and run.")] = 3
+    stall_hours: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="Age at which an unfinished batch is cancelled, collected and asked again.",
+        ),
+    ] = 50.0
     keep_journal_days: Annotated[
         float, Field(ge=0, description="Age at which finished workflows leave the journal.")
     ] = 30.0

@@ -1,1 +1,1 @@
-"""The palette domain: the seed's text codec, the gradient's colours, what can be computed from them."""
+"""The palette domain: what a seed means, which colours it draws, what can be computed from them."""

@@ -1,14 +1,14 @@
-"""The promise that every provider keeps: encode, upload, create, find, poll, cancel, download, read.
+"""The promise that every provider keeps, from encoding a request to reading its answer.
 
 A provider file translates one company's API into these values and errors, once. It keeps no state,
 never retries and never sleeps: order, patience and exactly-once spending belong to `pipeline/`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from grabient_ops.providers.catalog import Model
 from grabient_ops.tagging.outcome import ErrorClass
@@ -27,13 +27,14 @@ class Submission:
 
     Attributes:
         key: our nonce, `[a-z0-9]{12}`, unique for ever; it is the prefix of every `custom_id`
-            (`<key>-<position>`) and goes into metadata, display name and file name where they exist.
+            (`<key>-<position>`) and goes into metadata, display name and file name where there
+            are such things.
         model: what answers.
         payload: JSONL file of encoder lines.
         request_count: lines in the payload, at least 1.
         input_file_id: what `upload` returned; None where the provider takes no file.
         high_water: what `high_water` returned before the first `create`.
-        started_at: when the first `create` was about to be sent (aware, UTC).
+        started_at: a moment before the first `create` could have been sent (aware, UTC).
     """
 
     key: str
@@ -126,7 +127,7 @@ class Answered:
     """One request's answer, whatever its text is worth.
 
     Attributes:
-        text: the visible answer, verbatim; thoughts are left out. Empty when the model said nothing.
+        text: the visible answer, verbatim, without thoughts. Empty when the model said nothing.
         finish_reason: `stop`, `length`, `refusal`, or the provider's own word, lower-case.
         model_returned: the model that the provider says has answered.
     """
@@ -171,9 +172,20 @@ class Provider(Protocol):
     """One company's batch API. Every method may raise the errors of `grabient_ops.errors`."""
 
     name: ProviderName
+    echoes_key: bool
+    """Whether `find` recognises our key; False where nothing of ours is listed (Anthropic)."""
 
-    def encoder(self, model: Model, system: str) -> Encoder:
-        """Return a fast function that turns (custom_id, user text) into one payload line."""
+    def encoder(
+        self, model: Model, system: str, schema: Mapping[str, Any] | None = None
+    ) -> Encoder:
+        """Return a fast function that turns (custom_id, user text) into one payload line.
+
+        Args:
+            model: what answers; its parameters go into every line.
+            system: the system prompt; it says "JSON" where an answer in JSON is wanted.
+            schema: JSON schema of the answer, sent as far as `model.structured_output` goes;
+                None asks for plain text.
+        """
 
     def upload(self, submission: Submission) -> str | None:
         """Upload the payload and return its file id, or None where no file is used.
@@ -189,10 +201,11 @@ class Provider(Protocol):
         """
 
     def create(self, submission: Submission) -> str:
-        """Create the batch and return the provider's id. **Spends money; not idempotent.**
+        """Create the batch and return the provider's id: spends money, is not idempotent.
 
         Raises:
-            UnavailableError: whether the batch exists is unknown; use `find` before trying again.
+            UnavailableError: unless `outcome_unknown` is False, nobody knows whether the batch
+                exists; use `find` before trying again.
             ProviderError: any other kind means that nothing was created.
         """
 

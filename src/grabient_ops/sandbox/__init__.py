@@ -1,1 +1,1 @@
-"""Loopback emulators of the four batch APIs, with personas, faults and a ledger of what was spent."""
+"""Loopback emulators of the four batch APIs, with personas, faults and a ledger of spending."""

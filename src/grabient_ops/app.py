@@ -1,0 +1,156 @@
+"""The composition root: settings -> concrete parts. The only place that picks them."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cache, cached_property
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from grabient_ops.errors import ConfigError, StoreError
+from grabient_ops.providers.base import PROVIDERS, Provider, ProviderName
+from grabient_ops.providers.catalog import Catalog, load_catalog
+from grabient_ops.providers.registry import KEY_VARIABLES, build_provider
+from grabient_ops.settings import Settings
+from grabient_ops.store.engine import Store, open_store
+
+if TYPE_CHECKING:
+    from dbos import DBOSClient
+
+    from grabient_ops.pipeline.services import Services
+    from grabient_ops.pipeline.worker import Worker
+
+_SETTLE_S = 120.0
+_SETTLE_ON_LOOPBACK_S = 2.0
+
+
+class App:
+    """Everything a command needs, made on first use."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def store(self) -> Store:
+        """The operational store, its schema up to date."""
+        self._make_home()
+        return open_store(self.settings.store_url)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The packaged models, with the home's `models.toml` laid over them."""
+        overlay = self.settings.home / "models.toml"
+        return load_catalog(overlay if overlay.exists() else None)
+
+    @property
+    def journal_url(self) -> str:
+        """Where DBOS keeps its journal: its own SQLite file, or a schema in the same PostgreSQL."""
+        return self.settings.database_url or f"sqlite:///{self.settings.home / 'journal.sqlite'}"
+
+    @cached_property
+    def services(self) -> "Services":
+        """The parts that the pipeline works with."""
+        from grabient_ops.pipeline.services import Policy, Services
+
+        settings = self.settings
+        policy = Policy(
+            poll_s=settings.poll_seconds,
+            step_s=min(1.0, settings.poll_seconds),
+            settle_s=self._settle_s,
+            retry_s=settings.retry_seconds,
+            stall_s=settings.stall_hours * 3600,
+            max_attempts=settings.max_attempts,
+        )
+        return Services(
+            store=self.store,
+            catalog=self.catalog,
+            provider=cache(self._build_provider),
+            missing_key=self.missing_key,
+            policy=policy,
+            spool=settings.home / "spool",
+        )
+
+    def worker(self) -> "Worker":
+        """Make the worker of this process; hold the home while it runs."""
+        from grabient_ops.pipeline.worker import Worker
+
+        keep = timedelta(days=self.settings.keep_journal_days)
+        return Worker(self.services, self.journal_url, keep)
+
+    def journal(self) -> "DBOSClient":
+        """Open the journal to look into it, or to send a command to the worker."""
+        from grabient_ops.pipeline.journal import open_client
+
+        self._make_home()
+        return open_client(self.journal_url)
+
+    @contextmanager
+    def hold_home(self) -> Iterator[None]:
+        """Hold the lock that lets one worker work on this home.
+
+        Raises:
+            StoreError: another process holds it.
+        """
+        self._make_home()
+        path = self.settings.home / "worker.lock"
+        with path.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                message = f"a worker (process {file.read().strip() or '?'}) holds {path.parent}"
+                raise StoreError(message) from error
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+    def api_key(self, provider: ProviderName) -> str | None:
+        """Return a provider's key, or None."""
+        secret = getattr(self.settings, f"{provider}_api_key")
+        return secret.get_secret_value() if secret else None
+
+    def base_url(self, provider: ProviderName) -> str | None:
+        """Return where a provider is to be reached, or None for its own address."""
+        url: str | None = getattr(self.settings, f"{provider}_base_url")
+        return url
+
+    def missing_key(self, provider: ProviderName) -> str | None:
+        """Return the variable that must be set before a provider can be used, or None."""
+        return None if self.api_key(provider) else KEY_VARIABLES[provider][0]
+
+    def uses_sandbox(self) -> bool:
+        """Whether every provider with a key is an emulator on this machine."""
+        used = [provider for provider in PROVIDERS if self.api_key(provider)]
+        return bool(used) and all(_is_loopback(self.base_url(provider)) for provider in used)
+
+    def _settle_s(self, provider: ProviderName) -> float:
+        if self.settings.settle_seconds is not None:
+            return self.settings.settle_seconds
+        return _SETTLE_ON_LOOPBACK_S if _is_loopback(self.base_url(provider)) else _SETTLE_S
+
+    def _build_provider(self, name: ProviderName) -> Provider:
+        key = self.api_key(name)
+        if key is None:
+            raise ConfigError(f"{KEY_VARIABLES[name][0]} is not set")
+        return build_provider(name, api_key=key, base_url=self.base_url(name))
+
+    def _make_home(self) -> None:
+        home = self.settings.home
+        try:
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"GRABIENT_OPS_HOME {home} cannot be made: {error.strerror}"
+            ) from error
+
+
+def _is_loopback(url: str | None) -> bool:
+    host = urlsplit(url or "").hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

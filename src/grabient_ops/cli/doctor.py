@@ -1,0 +1,5 @@
+"""`grabient-ops doctor`."""
+
+
+def doctor() -> None:
+    """Run doctor."""

@@ -1,0 +1,90 @@
+"""The command line: every command, and how errors end."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from grabient_ops.cli import (
+    batches,
+    demo,
+    doctor,
+    errors,
+    models,
+    palettes,
+    prompts,
+    reparse,
+    sandbox,
+    status,
+    tag,
+    worker,
+    workflows,
+)
+from grabient_ops.errors import GrabientError
+
+_debug = False
+
+app = typer.Typer(
+    name="grabient-ops",
+    help="Tag colour palettes through four batch APIs; nothing paid for is lost or paid twice.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(demo.demo)
+app.command()(sandbox.sandbox)
+app.add_typer(palettes.app, name="palettes")
+app.command()(tag.tag)
+app.command()(status.status)
+app.add_typer(workflows.app, name="workflows")
+app.add_typer(batches.app, name="batches")
+app.add_typer(errors.app, name="errors")
+app.add_typer(prompts.app, name="prompts")
+app.add_typer(models.app, name="models")
+app.command()(reparse.reparse)
+app.command()(worker.worker)
+app.command()(doctor.doctor)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from grabient_ops import __version__
+
+        sys.stdout.write(f"grabient-ops {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    """Take the options that stand before every command."""
+    global _debug  # noqa: PLW0603 - read by main() after the command has failed
+    _debug = debug
+
+
+def main() -> None:
+    """Run a command; exit 0 when done, 1 with one line on stderr when not, 2 on wrong usage."""
+    try:
+        app()
+    except GrabientError as error:
+        if _debug:
+            raise
+        sys.exit(_say(str(error)))
+    except BrokenPipeError:
+        # The reader (`| head`) has seen enough; Python must not try to flush again.
+        sys.stderr.close()
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _say(text: str) -> int:
+    from grabient_ops.logs import scrub
+
+    sys.stderr.write(f"error: {scrub(' '.join(text.split()))}\n")
+    return 1

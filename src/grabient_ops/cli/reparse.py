@@ -1,0 +1,5 @@
+"""`grabient-ops reparse`."""
+
+
+def reparse() -> None:
+    """Run reparse."""

@@ -1,0 +1,176 @@
+"""Runs the worker in the foreground, or follows the one that runs, and shows how it goes."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from grabient_ops.cli.common import console, warn
+from grabient_ops.errors import GrabientError, StoreError
+
+if TYPE_CHECKING:
+    from grabient_ops.app import App
+    from grabient_ops.pipeline.runs import Block
+    from grabient_ops.pipeline.worker import Worker
+
+_SHOW_EVERY_S = 0.5
+_FOLLOW_EVERY_S = 0.5
+
+
+def work_until_done(app: "App") -> None:
+    """Return when all that was asked for is answered or has failed for good.
+
+    Works itself when nobody holds the home, else follows the worker that does, and takes over
+    when that one ends.
+
+    Raises:
+        GrabientError: something is left undone; the message says what and why.
+    """
+    while True:
+        try:
+            with app.hold_home():
+                _work(app, until_done=True)
+                return
+        except StoreError:
+            if not _is_held(app):
+                raise
+        if _follow(app):
+            return
+
+
+def work_until_stopped(app: "App") -> None:
+    """Work until SIGINT or SIGTERM.
+
+    Raises:
+        StoreError: another worker holds the home.
+    """
+    with app.hold_home():
+        _work(app, until_done=False)
+
+
+def _work(app: "App", *, until_done: bool) -> None:
+    worker = app.worker()
+    with _stopping_on_signals(worker) as stopped, progress_display(app) as show:
+        standstill = worker.run(until_done=until_done, on_tick=show)
+    if stopped:
+        _leave(app, stopped[0])
+    if standstill is not None:
+        _complain(app, standstill.blocked)
+
+
+def _complain(app: "App", blocked: "Mapping[tuple[str, str], Block]") -> None:
+    from grabient_ops.pipeline.status import read_status
+
+    for (provider, model), block in sorted(blocked.items()):
+        warn(f"{provider}/{model} waits: {block.reason}")
+    stopped = read_status(app.services)["batches"].get("stopped", 0)
+    if stopped:
+        raise GrabientError(f"{stopped} batches stopped; `grabient-ops workflows list` shows why")
+    if blocked:
+        message = f"{len(blocked)} models could not go on; mend that and start again"
+        raise GrabientError(message)
+
+
+def _follow(app: "App") -> bool:
+    """Watch the worker that holds the home; False when it ended before all was done."""
+    from grabient_ops.pipeline.status import read_status
+
+    warn("another worker holds the home: following it")
+    with progress_display(app) as show:
+        while True:
+            show()
+            if not any(run["pending"] for run in read_status(app.services)["runs"]):
+                return True
+            if not _is_held(app):
+                return False
+            time.sleep(_FOLLOW_EVERY_S)
+
+
+def _is_held(app: "App") -> bool:
+    try:
+        with app.hold_home():
+            return False
+    except StoreError:
+        return True
+
+
+@contextmanager
+def _stopping_on_signals(worker: "Worker") -> Iterator[list[int]]:
+    received: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        if received:
+            # Asked twice: every instant is safe to die at.
+            os._exit(128 + number)
+        received.append(number)
+        worker.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(app: "App", number: int) -> None:
+    from grabient_ops.store.batches import list_open_batch_ids
+
+    with app.store.read() as connection:
+        in_flight = len(list_open_batch_ids(connection))
+    warn(f"stopped; {in_flight} batches go on at the providers, the next start collects them")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Calls in flight would keep the interpreter for minutes; they are safe to cut off.
+    os._exit(0 if number == signal.SIGTERM else 130)
+
+
+@contextmanager
+def progress_display(app: "App") -> Iterator[Callable[[], None]]:
+    """Show progress bars on a terminal, nothing elsewhere; the block calls the yielded function."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+    from grabient_ops.pipeline.status import read_status
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+        TextColumn("{task.fields[note]}", style="dim"),
+        TimeElapsedColumn(),
+    )
+    bars: dict[int, TaskID] = {}
+    next_show = 0.0
+    with Progress(*columns, console=console(stderr=True)) as progress:
+
+        def show() -> None:
+            nonlocal next_show
+            if time.monotonic() < next_show:
+                return
+            status = read_status(app.services)
+            for run in status["runs"]:
+                _show_run(progress, bars, run, status["batches"])
+            next_show = time.monotonic() + _SHOW_EVERY_S
+
+        def _show_run(
+            progress: Progress, bars: dict[int, TaskID], run: dict[str, int], states: dict[str, int]
+        ) -> None:
+            number = run["run_number"]
+            if number not in bars:
+                bars[number] = progress.add_task(f"run {number}", total=1, note="")
+            waiting = states.get("waiting", 0) if run["pending"] else 0
+            note = f"{run['failed']} failed" if run["failed"] else ""
+            note += f" {waiting} batches waiting" if waiting else ""
+            done = run["succeeded"] + run["failed"]
+            progress.update(bars[number], total=run["expected"], completed=done, note=note.strip())
+
+        yield show
+        next_show = 0.0
+        show()

@@ -1,0 +1,90 @@
+"""The workflow of one batch: submit, await the end, collect. Four rows in the journal."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from dbos import DBOS
+
+from grabient_ops.pipeline.collection import Collector
+from grabient_ops.pipeline.ingest import ForeignBatchError
+from grabient_ops.pipeline.journal import WORKFLOW_NAME
+from grabient_ops.pipeline.services import Services
+from grabient_ops.pipeline.submission import Submitter
+from grabient_ops.pipeline.waiting import End, Waiter
+
+BatchWorkflow = Callable[[str], Awaitable[End]]
+NEVER_SENT: End = {"how": "canceled", "files": [], "message": None, "queue_full": False}
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """The same functions, each recorded in the journal when it returns."""
+
+    upload: Callable[[str], Awaitable[None]]
+    create: Callable[[str], Awaitable[str | None]]
+    await_end: Callable[[str], Awaitable[End]]
+    collect: Callable[[str, End], Awaitable[bool]]
+
+
+def register_batch_workflow(services: Services) -> BatchWorkflow:
+    """Register the workflow with DBOS, once per process and before it is launched.
+
+    The workflow takes a batch id and returns how the batch ended; what it does is in the store.
+    """
+    steps = _register_steps(services)
+
+    @DBOS.workflow(name=WORKFLOW_NAME, max_recovery_attempts=1000)
+    async def batch(batch_id: str) -> End:
+        await steps.upload(batch_id)
+        while True:
+            if await steps.create(batch_id) is None:
+                return NEVER_SENT
+            end = await steps.await_end(batch_id)
+            if await steps.collect(batch_id, end):
+                return end
+
+    return batch
+
+
+def _register_steps(services: Services) -> _Steps:
+    submitter = Submitter(services)
+    waiter = Waiter(services)
+    collector = Collector(services)
+
+    @DBOS.step(name="upload")
+    async def upload(batch_id: str) -> None:
+        await submitter.upload(batch_id)
+
+    @DBOS.step(name="create")
+    async def create(batch_id: str) -> str | None:
+        return await submitter.create(batch_id)
+
+    @DBOS.step(name="await_end")
+    async def await_end(batch_id: str) -> End:
+        return await waiter.wait(batch_id)
+
+    @DBOS.step(name="collect")
+    async def collect(batch_id: str, end: End) -> bool:
+        """Return False when the batch was a stranger's: then the search for ours goes on."""
+        try:
+            await collector.collect(batch_id, end)
+        except ForeignBatchError:
+            _disown(services, batch_id)
+            return False
+        return True
+
+    return _Steps(upload, create, await_end, collect)
+
+
+def _disown(services: Services, batch_id: str) -> None:
+    batch = services.batch(batch_id)
+    for path in services.spool_of(batch_id).glob("*.jsonl"):
+        if path.stem != "payload":
+            path.unlink()
+    services.update(
+        batch_id,
+        provider_batch_id=None,
+        submitted_at=None,
+        foreign_ids=[*batch.foreign_ids, batch.provider_batch_id],
+        state="submitting",
+    )

@@ -1,0 +1,135 @@
+"""on_complete: what happens once when a workflow has succeeded, failed or was cancelled."""
+
+import shutil
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+
+import structlog
+from sqlalchemy.engine import Connection
+
+from grabient_ops.pipeline.ingest import failure
+from grabient_ops.pipeline.services import Services
+from grabient_ops.pipeline.waiting import End
+from grabient_ops.store.batches import (
+    QUEUE_FULL,
+    Batch,
+    close_open_requests,
+    close_requests,
+    list_requests,
+    load_batch,
+    update_batch,
+)
+from grabient_ops.store.changes import announce
+from grabient_ops.store.completions import Ending, claim
+from grabient_ops.store.responses import store_responses
+from grabient_ops.tagging.outcome import ErrorClass
+
+log = structlog.get_logger(__name__)
+How = Literal["completed", "expired", "canceled", "failed", "rejected"]
+
+_UNANSWERED: Mapping[str, ErrorClass] = {
+    "completed": ErrorClass.MISSING,
+    "failed": ErrorClass.MISSING,
+    "expired": ErrorClass.EXPIRED,
+    "canceled": ErrorClass.CANCELED,
+    "rejected": ErrorClass.INVALID_REQUEST,
+}
+
+
+def complete(services: Services, workflow_id: str, batch_id: str, outcome: End | Exception) -> bool:
+    """Close a batch whose workflow has ended, in one transaction; False when that was done before.
+
+    Args:
+        services: the parts.
+        workflow_id: whose completion is delivered.
+        batch_id: the batch of the workflow.
+        outcome: how the batch ended, or the error that ended the workflow.
+    """
+    now = services.now()
+    with services.store.write() as connection:
+        batch = load_batch(connection, batch_id)
+        if not claim(connection, workflow_id, _ending(outcome), now):
+            return False
+        if isinstance(outcome, Exception):
+            _close_broken(connection, batch, outcome, now)
+        else:
+            _close_ended(connection, batch, outcome, now)
+    if not isinstance(outcome, Exception):
+        shutil.rmtree(services.spool_of(batch_id), ignore_errors=True)
+    return True
+
+
+def _ending(outcome: End | Exception) -> Ending:
+    if isinstance(outcome, Exception) or outcome["how"] in {"failed", "rejected"}:
+        return "failed"
+    return "canceled" if outcome["how"] == "canceled" else "success"
+
+
+def _close_ended(connection: Connection, batch: Batch, end: End, at: datetime) -> None:
+    how = end["how"]
+    if end["queue_full"]:
+        # Nothing was looked at, so no attempt is used up; the planner sends less at a time.
+        close_open_requests(connection, batch.id, "released")
+        _end(connection, batch, at, "failed", error_class=QUEUE_FULL, error=end["message"])
+        return
+    _fail_unanswered(connection, batch, _UNANSWERED[how], end["message"], at)
+    state = "failed" if how == "rejected" else how
+    error_class = str(ErrorClass.INVALID_REQUEST) if how == "rejected" else None
+    _end(connection, batch, at, state, error_class=error_class, error=end["message"])
+
+
+def _close_broken(connection: Connection, batch: Batch, error: Exception, at: datetime) -> None:
+    """Before the submission nothing is lost; after it, the requests wait for an operator."""
+    kind = getattr(error, "kind", type(error).__name__)
+    if batch.submit_started_at or batch.provider_batch_id:
+        log.error("workflow stopped", batch=batch.id, error=str(error))
+        update_batch(connection, batch.id, at, state="stopped", error_class=kind, error=str(error))
+        return
+    log.warning("submission failed", batch=batch.id, error=str(error))
+    close_open_requests(connection, batch.id, "released")
+    _end(connection, batch, at, "failed", error_class=kind, error=str(error))
+
+
+def _fail_unanswered(
+    connection: Connection,
+    batch: Batch,
+    error_class: ErrorClass,
+    message: str | None,
+    at: datetime,
+) -> None:
+    """Give every request that no line answered its own error, so that nothing is unaccounted."""
+    open_requests = [item for item in list_requests(connection, batch.id) if item.state == "open"]
+    rows = [
+        {
+            "seed": request.seed,
+            "provider": batch.provider,
+            "model": batch.model,
+            "run_number": batch.run_number,
+            "prompt_version": batch.prompt_version,
+            "attempt": request.attempt,
+            "batch_id": batch.id,
+            "excused": False,
+            "created_at": at,
+            "input_tokens": 0,
+            "output_tokens": 0,
+            "cached_tokens": 0,
+            "reasoning_tokens": 0,
+            **failure(str(error_class), message or f"no answer: the batch was {batch.state}"),
+        }
+        for request in open_requests
+    ]
+    store_responses(connection, rows)
+    close_requests(connection, batch.id, [item.position for item in open_requests], "missing")
+    if rows:
+        announce(connection, "responses", [batch.id], at)
+
+
+def _end(
+    connection: Connection,
+    batch: Batch,
+    at: datetime,
+    state: str,
+    **error: str | None,
+) -> None:
+    update_batch(connection, batch.id, at, state=state, ended_at=at, **error)

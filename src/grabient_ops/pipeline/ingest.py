@@ -1,0 +1,246 @@
+"""Stores the lines of result files exactly once, a thousand per transaction.
+
+Each transaction also moves the batch's cursor. After a crash the files are read again from the
+start: lines up to the cursor only tell which ids have been seen, the others are stored.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, assert_never
+
+from sqlalchemy.engine import Connection
+
+from grabient_ops.errors import GrabientError
+from grabient_ops.pipeline.services import Services
+from grabient_ops.providers.base import Answered, Failed, Unreadable
+from grabient_ops.store.batches import Request, close_requests, list_requests, update_batch
+from grabient_ops.store.changes import announce
+from grabient_ops.store.responses import (
+    Row,
+    StrayLine,
+    answered_before,
+    store_responses,
+    store_strays,
+)
+from grabient_ops.tagging.answers import PARSER_VERSION, parse_answer
+from grabient_ops.tagging.usage import Usage
+
+_LINES_PER_TRANSACTION = 1000
+_LONGEST_LINE = 16 << 20
+_LONGEST_KEPT = 1 << 20
+_PROOF_LINES = 1000
+
+
+class ForeignBatchError(GrabientError):
+    """The batch that was adopted on time and size alone is somebody else's."""
+
+
+class _Line(NamedTuple):
+    file_index: int
+    file: str
+    number: int
+    raw: bytes
+
+
+class _Chunk:
+    """What one transaction will write."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.closed: dict[str, list[int]] = {"succeeded": [], "failed": []}
+        self.strays: list[StrayLine] = []
+        self.by_seed: dict[str, _Line] = {}
+
+
+class Ingest:
+    """One collection of one batch."""
+
+    def __init__(self, services: Services, batch_id: str) -> None:
+        self._services = services
+        self._batch = services.batch(batch_id)
+        self._read = services.provider_of(self._batch).read
+        self._prefix = f"{batch_id}-"
+        self._seen: set[int] = set()
+        self._open: dict[int, Request] = {}
+        self._same = {
+            "provider": self._batch.provider,
+            "model": self._batch.model,
+            "run_number": self._batch.run_number,
+            "prompt_version": self._batch.prompt_version,
+        }
+
+    def run(self, paths: Sequence[Path]) -> None:
+        """Store the lines of all files, in order.
+
+        Raises:
+            ForeignBatchError: no line carries an id of this batch, and its adoption was unproven.
+        """
+        if not self._batch.is_proven:
+            self._prove(paths)
+        with self._services.store.read() as connection:
+            requests = list_requests(connection, self._batch.id)
+        self._open = {item.position: item for item in requests if item.state == "open"}
+        cursor = tuple(self._batch.collect_cursor or (0, 0))
+        lines = _lines_of(paths)
+        while chunk := list(islice(lines, _LINES_PER_TRANSACTION)):
+            fresh = [line for line in chunk if (line.file_index, line.number) > cursor]
+            self._replay(chunk[: len(chunk) - len(fresh)])
+            if fresh:
+                self._store(fresh)
+
+    def _prove(self, paths: Sequence[Path]) -> None:
+        """A batch found by time and size alone is ours if a result carries one of our ids."""
+        positions = [self._position_of(line) for line in islice(_lines_of(paths), _PROOF_LINES)]
+        if positions and all(position is None for position in positions):
+            raise ForeignBatchError(
+                f"{self._batch.provider_batch_id} is not batch {self._batch.id}"
+            )
+        self._services.update(self._batch.id, is_proven=True)
+
+    def _replay(self, stored: Sequence[_Line]) -> None:
+        for line in stored:
+            position = self._position_of(line)
+            if position is not None:
+                self._seen.add(position)
+
+    def _position_of(self, line: _Line) -> int | None:
+        result = self._read(line.raw)
+        return None if isinstance(result, Unreadable) else self._position(result.custom_id)
+
+    def _position(self, custom_id: str) -> int | None:
+        """Return the position of a request of this batch; None for any other id."""
+        tail = custom_id.removeprefix(self._prefix)
+        if len(tail) == len(custom_id) or not tail.isascii() or not tail.isdigit():
+            return None
+        position = int(tail)
+        is_ours = position < self._batch.request_count and str(position) == tail
+        return position if is_ours else None
+
+    def _store(self, lines: Sequence[_Line]) -> None:
+        now = self._services.now()
+        chunk = _Chunk()
+        for line in lines:
+            self._sort_in(chunk, line, now)
+        with self._services.store.write() as connection:
+            self._set_surplus_aside(connection, chunk)
+            store_responses(connection, chunk.rows)
+            for state, positions in chunk.closed.items():
+                close_requests(connection, self._batch.id, positions, state)
+            store_strays(connection, chunk.strays, now)
+            cursor = [lines[-1].file_index, lines[-1].number]
+            update_batch(connection, self._batch.id, now, collect_cursor=cursor)
+            announce(connection, "responses", [self._batch.id], now)
+
+    def _sort_in(self, chunk: _Chunk, line: _Line, now: datetime) -> None:
+        result = self._read(line.raw)
+        if isinstance(result, Unreadable):
+            chunk.strays.append(self._stray(line, "unreadable", result.reason))
+            return
+        position = self._position(result.custom_id)
+        if position is None:
+            chunk.strays.append(self._stray(line, "unknown", f"unknown id {result.custom_id!r}"))
+        elif position in self._seen:
+            chunk.strays.append(self._stray(line, "duplicate", "a second line for one request"))
+        else:
+            self._seen.add(position)
+            # A request that is not open was stored by an earlier collection of the same files.
+            if request := self._open.pop(position, None):
+                row = self._row(result, request, now)
+                chunk.rows.append(row)
+                chunk.closed["succeeded" if row["error_class"] is None else "failed"].append(
+                    position
+                )
+                chunk.by_seed[request.seed] = line
+
+    def _set_surplus_aside(self, connection: Connection, chunk: _Chunk) -> None:
+        """Keep second successes out of the votes: the first stays, the others become strays."""
+        seeds = [row["seed"] for row in chunk.rows if row["error_class"] is None]
+        surplus = answered_before(connection, self._same, seeds)
+        if surplus:
+            chunk.rows = [
+                row
+                for row in chunk.rows
+                if row["error_class"] is not None or row["seed"] not in surplus
+            ]
+            reason = "the request had been answered before"
+            chunk.strays += [self._stray(chunk.by_seed[s], "duplicate", reason) for s in surplus]
+
+    def _row(self, result: Answered | Failed, request: Request, now: datetime) -> Row:
+        row: Row = {
+            **self._same,
+            "seed": request.seed,
+            "attempt": request.attempt,
+            "batch_id": self._batch.id,
+            "excused": False,
+            "created_at": now,
+            **_tokens(result.usage),
+        }
+        match result:
+            case Answered():
+                row |= read_answer(result.text, result.finish_reason)
+                row["response"] = result.text
+                row["model_returned"] = result.model_returned
+                row["finish_reason"] = result.finish_reason
+            case Failed():
+                row |= failure(str(result.error_class), result.message)
+            case _:
+                assert_never(result)
+        return row
+
+    def _stray(self, line: _Line, kind: str, reason: str) -> StrayLine:
+        return StrayLine(
+            self._batch.id, line.file, line.number, kind, reason, line.raw[:_LONGEST_KEPT]
+        )
+
+
+def read_answer(text: str, finish_reason: str | None) -> Row:
+    """Return what the parser makes of an answer, as columns of `palette_tags`."""
+    parsed = parse_answer(text, finish_reason)
+    return {
+        "tags": parsed.tags,
+        "error_class": None if parsed.error_class is None else str(parsed.error_class),
+        "error": parsed.error,
+        "parse_stage": str(parsed.stage),
+        "parser_version": PARSER_VERSION,
+        "ambiguous": list(parsed.ambiguous) or None,
+    }
+
+
+def failure(error_class: str, message: str | None) -> Row:
+    """Return the columns of `palette_tags` for a request that has no answer."""
+    return {
+        "tags": None,
+        "response": None,
+        "model_returned": None,
+        "finish_reason": None,
+        "error_class": error_class,
+        "error": message,
+        "parse_stage": None,
+        "parser_version": None,
+        "ambiguous": None,
+    }
+
+
+def _tokens(usage: Usage) -> Row:
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+    }
+
+
+def _lines_of(paths: Sequence[Path]) -> Iterator[_Line]:
+    """Yield the non-blank lines of all files; a line past 16 MiB is cut there."""
+    for index, path in enumerate(paths):
+        with path.open("rb") as file:
+            number = 0
+            while raw := file.readline(_LONGEST_LINE):
+                number += 1
+                piece = raw
+                while len(piece) == _LONGEST_LINE and not piece.endswith(b"\n"):
+                    piece = file.readline(_LONGEST_LINE)
+                if not raw.isspace():
+                    yield _Line(index, path.stem, number, raw)

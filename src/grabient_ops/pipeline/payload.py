@@ -1,0 +1,74 @@
+"""Writes the payload of a batch: reserved requests -> provider-ready lines on disk."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from grabient_ops.errors import InputError
+from grabient_ops.pipeline.services import Services
+from grabient_ops.providers.base import Submission
+from grabient_ops.providers.catalog import Model
+from grabient_ops.store.batches import Batch, list_requests
+from grabient_ops.store.prompts import get_prompt
+from grabient_ops.tagging.message import user_messages
+
+_PAGE = 1000
+
+
+def wire_parameters(model: Model) -> dict[str, object]:
+    """Return what is sent beside the texts; kept with the batch, so that it can be rebuilt."""
+    return {
+        "temperature": model.temperature,
+        "max_output_tokens": model.max_output_tokens,
+        "max_tokens_parameter": model.max_tokens_parameter,
+        "structured_output": model.structured_output,
+        "extra": model.extra,
+    }
+
+
+def payload_path(services: Services, batch_id: str) -> Path:
+    """Return where the payload of a batch lies while it is in flight."""
+    return services.spool_of(batch_id) / "payload.jsonl"
+
+
+def write_payload(services: Services, batch: Batch) -> tuple[Submission, str]:
+    """Write all requests of a batch to its spool folder; return the submission and its SHA-256.
+
+    The same batch gives the same bytes each time. Memory does not grow with the batch.
+    """
+    model = services.model_of(batch)
+    with services.store.read() as connection:
+        prompt = get_prompt(connection, batch.prompt_version)
+    if prompt is None:
+        raise InputError(f"prompt version {batch.prompt_version} is not registered")
+    encode = services.provider_of(batch).encoder(model, prompt.content)
+    target = payload_path(services, batch.id)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    with target.open("wb") as file:
+        for start in range(0, batch.request_count, _PAGE):
+            with services.store.read() as connection:
+                page = list_requests(connection, batch.id, start, _PAGE)
+            texts = user_messages([request.seed for request in page])
+            lines = b"".join(
+                encode(f"{batch.id}-{request.position}", text)
+                for request, text in zip(page, texts, strict=True)
+            )
+            digest.update(lines)
+            file.write(lines)
+        file.flush()
+        os.fsync(file.fileno())
+    return as_submission(batch, model, target), digest.hexdigest()
+
+
+def as_submission(batch: Batch, model: Model, payload: Path) -> Submission:
+    """Return what the provider's file needs to know about a batch."""
+    return Submission(
+        key=batch.id,
+        model=model,
+        payload=payload,
+        request_count=batch.request_count,
+        input_file_id=batch.input_file_id,
+        high_water=batch.high_water,
+        started_at=batch.created_at,
+    )

@@ -1,0 +1,187 @@
+"""Plans runs: what is to be asked next, reserved in batches that respect every limit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import takewhile
+from typing import NamedTuple
+
+from sqlalchemy.engine import Connection
+
+from grabient_ops.errors import ConfigError
+from grabient_ops.pipeline.payload import wire_parameters
+from grabient_ops.pipeline.services import Services
+from grabient_ops.providers.catalog import Model
+from grabient_ops.store.batches import (
+    QUEUE_FULL,
+    Ending,
+    count_open_requests,
+    list_endings,
+    open_requests_of_model,
+    reserve_batch,
+)
+from grabient_ops.store.prompts import get_prompt
+from grabient_ops.store.targets import (
+    ModelTarget,
+    list_model_targets,
+    list_unanswered,
+    run_is_pending,
+)
+from grabient_ops.tagging.outcome import ErrorClass
+
+_LONGEST_REST_S = 900.0
+_LINE_OVERHEAD_BYTES = 3000
+_MESSAGE_TOKENS = 500
+_BYTES_PER_TOKEN = 4
+_FUTILE_FAILURES = 3
+
+
+class Block(NamedTuple):
+    """Why nothing is planned for a model at the moment.
+
+    Attributes:
+        reason: one sentence.
+        until: when it is tried again; None when only the operator can help.
+        is_futile: waiting any longer in the foreground makes no sense.
+    """
+
+    reason: str
+    until: datetime | None
+    is_futile: bool
+
+
+@dataclass
+class Plan:
+    """What one look at the targets led to.
+
+    Attributes:
+        reserved: ids of new batches.
+        blocked: models that have work but get none now.
+        pending: models that still have something unanswered, blocked ones included.
+    """
+
+    reserved: list[str] = field(default_factory=list)
+    blocked: dict[tuple[str, str], Block] = field(default_factory=dict)
+    pending: set[tuple[str, str]] = field(default_factory=set)
+
+
+class Planner:
+    """Decides what to ask next; the only writer of reservations."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._since = services.now()
+        self._finished: set[tuple[ModelTarget, int]] = set()
+
+    def forget(self) -> None:
+        """Forget which runs are finished: targets, palettes or failures were changed by hand."""
+        self._finished.clear()
+
+    def plan(self) -> Plan:
+        """Reserve all that may be asked now, run by run; several prompt versions at once."""
+        plan = Plan()
+        with self._services.store.read() as connection:
+            targets = list_model_targets(connection)
+        for version in sorted({target.prompt_version for target in targets}):
+            self._plan_version(plan, [t for t in targets if t.prompt_version == version])
+        return plan
+
+    def _plan_version(self, plan: Plan, targets: Sequence[ModelTarget]) -> None:
+        """The next run starts when no model that can work has anything left in this one."""
+        barred: set[ModelTarget] = set()
+        for run_number in range(1, max(target.target_runs for target in targets) + 1):
+            pending = [t for t in targets if t not in barred and self._is_pending(t, run_number)]
+            for target in pending:
+                block = self._block(target)
+                plan.pending.add((target.provider, target.model))
+                if block is None:
+                    plan.reserved += self._reserve(target, run_number)
+                    continue
+                plan.blocked[target.provider, target.model] = block
+                if block.is_futile:
+                    barred.add(target)
+            if not barred.issuperset(pending):
+                return
+
+    def _is_pending(self, target: ModelTarget, run_number: int) -> bool:
+        if run_number > target.target_runs or (target, run_number) in self._finished:
+            return False
+        with self._services.store.read() as connection:
+            attempts = self._services.policy.max_attempts
+            pending = run_is_pending(connection, target, run_number, attempts)
+        if not pending:
+            self._finished.add((target, run_number))
+        return pending
+
+    def _block(self, target: ModelTarget) -> Block | None:
+        services = self._services
+        try:
+            model = services.catalog.get(target.provider, target.model)
+        except ConfigError as error:
+            return Block(str(error), None, is_futile=True)
+        variable = services.missing_key(model.provider)
+        if variable is not None:
+            return Block(f"{variable} is not set", None, is_futile=True)
+        if model.status(services.now().date()) == "retired":
+            return Block(f"the model retired on {model.retires_on}", None, is_futile=True)
+        return self._rest(self._endings(target), services.now())
+
+    def _endings(self, target: ModelTarget) -> list[Ending]:
+        with self._services.store.read() as connection:
+            return list_endings(connection, target.provider, target.model, self._since)
+
+    def _rest(self, endings: Sequence[Ending], now: datetime) -> Block | None:
+        """After failed submissions a model rests: `retry_s`, doubled with each further one."""
+        failures = list(takewhile(_was_not_accepted, endings))
+        if not failures:
+            return None
+        last = failures[0]
+        pause_s = min(self._services.policy.retry_s * 2 ** (len(failures) - 1), _LONGEST_REST_S)
+        until = last.ended_at + timedelta(seconds=pause_s)
+        if now >= until:
+            return None
+        can_shrink = last.error_class == QUEUE_FULL and last.request_count > 1
+        futile = len(failures) >= _FUTILE_FAILURES and not can_shrink
+        return Block(last.error or "the submission failed", until, is_futile=futile)
+
+    def _reserve(self, target: ModelTarget, run_number: int) -> list[str]:
+        """Reserve batches until nothing is left to ask, or the provider's queue is full."""
+        reserved: list[str] = []
+        while batch_id := self._reserve_one(target, run_number):
+            reserved.append(batch_id)
+        return reserved
+
+    def _reserve_one(self, target: ModelTarget, run_number: int) -> str | None:
+        services = self._services
+        model = services.catalog.get(target.provider, target.model)
+        with services.store.write() as connection:
+            limit = self._room(connection, target, model)
+            attempts = services.policy.max_attempts
+            asked = list_unanswered(connection, target, run_number, attempts, limit)
+            if count_open_requests(connection, target, run_number):
+                # Failed requests are asked again together, when the others have been answered.
+                asked = [palette for palette in asked if palette.attempt == 1]
+            if not asked:
+                return None
+            parameters = wire_parameters(model)
+            return reserve_batch(connection, target, run_number, asked, parameters, services.now())
+
+    def _room(self, connection: Connection, target: ModelTarget, model: Model) -> int:
+        """Return how many requests the next batch of a model may hold; 0 to wait."""
+        prompt = get_prompt(connection, target.prompt_version)
+        prompt_bytes = len(prompt.content.encode()) if prompt else 0
+        room = min(model.batch_requests, model.batch_bytes // (prompt_bytes + _LINE_OVERHEAD_BYTES))
+        waiting = open_requests_of_model(connection, target.provider, target.model)
+        if model.queue_tokens is not None:
+            tokens = prompt_bytes // _BYTES_PER_TOKEN + _MESSAGE_TOKENS
+            room = min(room, model.queue_tokens // tokens - waiting)
+        endings = list_endings(connection, target.provider, target.model, self._since)
+        refused = [e.request_count for e in endings if e.error_class == QUEUE_FULL]
+        if refused:
+            # The provider's queue is smaller than we knew: half of what it refused, one at a time.
+            room = 0 if waiting else min(room, max(1, min(refused) // 2))
+        return max(0, room)
+
+
+def _was_not_accepted(ending: Ending) -> bool:
+    return ending.error_class not in {None, str(ErrorClass.INVALID_REQUEST)}

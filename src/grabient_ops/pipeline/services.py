@@ -1,0 +1,114 @@
+"""What every part of the pipeline works with; built once, in the composition root."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from grabient_ops.providers.base import Provider, ProviderName
+from grabient_ops.providers.catalog import Catalog, Model
+from grabient_ops.store.batches import Batch, load_batch, update_batch
+from grabient_ops.store.engine import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Patience, in seconds unless named otherwise.
+
+    Attributes:
+        poll_s: first wait between two polls of a batch; it grows by half each time, up to 20x.
+        step_s: first wait before a failed call is repeated; it doubles.
+        settle_s: how long a creation of unknown outcome is looked for before it is repeated.
+        retry_s: first wait before a failed submission is planned again; it doubles, up to 15 min.
+        stall_s: age at which an unfinished batch is given up: cancelled, collected, asked again.
+        max_attempts: tries per request and run.
+    """
+
+    poll_s: float
+    step_s: float
+    settle_s: Callable[[ProviderName], float]
+    retry_s: float
+    stall_s: float
+    max_attempts: int
+
+
+class Wakes:
+    """Lets other threads interrupt the wait of one batch, or of all."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.Event]] = {}
+
+    async def wait(self, batch_id: str, seconds: float) -> None:
+        """Wait so long, or until somebody calls `wake` for this batch."""
+        event = asyncio.Event()
+        with self._lock:
+            self._waiting[batch_id] = (asyncio.get_running_loop(), event)
+        try:
+            await asyncio.wait_for(event.wait(), seconds)
+        except TimeoutError:
+            return
+        finally:
+            with self._lock:
+                self._waiting.pop(batch_id, None)
+
+    def wake(self, batch_id: str) -> None:
+        """Interrupt the wait of a batch, if it waits here."""
+        with self._lock:
+            found = self._waiting.get(batch_id)
+        if found is not None:
+            loop, event = found
+            loop.call_soon_threadsafe(event.set)
+
+
+def utc_now() -> datetime:
+    """Return this moment, aware."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The concrete parts that the pipeline was given.
+
+    Attributes:
+        store: the operational store.
+        catalog: the models.
+        provider: builds (once) the client of a provider; ConfigError names a missing key.
+        missing_key: the environment variable that a provider lacks, or None.
+        policy: patience.
+        spool: folder for payloads and result files of batches in flight.
+        now: the clock.
+    """
+
+    store: Store
+    catalog: Catalog
+    provider: Callable[[ProviderName], Provider]
+    missing_key: Callable[[ProviderName], str | None]
+    policy: Policy
+    spool: Path
+    now: Callable[[], datetime] = utc_now
+    wakes: Wakes = field(default_factory=Wakes)
+
+    def batch(self, batch_id: str) -> Batch:
+        """Return a batch as it is stored now."""
+        with self.store.read() as connection:
+            return load_batch(connection, batch_id)
+
+    def update(self, batch_id: str, **values: object) -> None:
+        """Change columns of a batch in a transaction of their own."""
+        with self.store.write() as connection:
+            update_batch(connection, batch_id, self.now(), **values)
+
+    def model_of(self, batch: Batch) -> Model:
+        """Return the catalog's model with the parameters that the batch was reserved with."""
+        return replace(self.catalog.get(batch.provider, batch.model), **batch.parameters)
+
+    def provider_of(self, batch: Batch) -> Provider:
+        """Return the client of the batch's provider."""
+        return self.provider(self.model_of(batch).provider)
+
+    def spool_of(self, batch_id: str) -> Path:
+        """Return the folder for the files of a batch in flight."""
+        return self.spool / batch_id

@@ -1,0 +1,187 @@
+"""Submits a batch exactly once: intent first, then create, and never again before looking.
+
+The order is the promise. (1) The requests are reserved. (2) The payload is uploaded. (3) The
+moment of the first creation is written down. (4) The batch is created. (5) Its id is written down.
+Whoever finds (3) without (5), after a crash or after an answer that never came, looks for the
+batch at the provider, and creates only when it has not turned up within `settle_s`.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import TypeVar
+
+import structlog
+
+from grabient_ops.errors import GrabientError, ProviderError
+from grabient_ops.pipeline.payload import as_submission, payload_path, write_payload
+from grabient_ops.pipeline.retry import MAX_TRIES, delay_s, retrying
+from grabient_ops.pipeline.services import Services
+from grabient_ops.providers.base import FoundBatch, Provider, Submission
+from grabient_ops.store.batches import Batch, known_provider_ids, load_batch, update_batch
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+_PAUSE_CAP_S = 300.0
+_SUBMISSIONS_AT_ONCE = 4
+
+
+class Submitter:
+    """Submits batches of all providers.
+
+    Where a provider echoes nothing of ours (Anthropic), one creation at a time: with a single
+    unresolved creation, a new batch of the right size can only be that one (or a stranger's, which
+    its results disprove).
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._turns: dict[str, asyncio.Semaphore] = {}
+
+    async def upload(self, batch_id: str) -> None:
+        """Write and upload the payload, unless that has been done; nothing is spent."""
+        batch = self._services.batch(batch_id)
+        if batch.submit_started_at or batch.input_file_id or batch.cancel_requested_at:
+            return
+        submission, sha256 = await asyncio.to_thread(write_payload, self._services, batch)
+        provider = self._services.provider_of(batch)
+        async with self._turn(provider):
+            file_id = await self._ask(lambda: provider.upload(submission))
+        self._services.update(
+            batch_id, input_file_id=file_id, payload_sha256=sha256, state="submitting"
+        )
+
+    async def create(self, batch_id: str) -> str | None:
+        """Create the batch at the provider, or find the one that was created before.
+
+        Returns:
+            The provider's id; None when the batch was cancelled before anything was sent.
+
+        Raises:
+            ProviderError: the provider refused; certainly nothing was created.
+        """
+        provider = self._services.provider_of(self._services.batch(batch_id))
+        async with self._turn(provider):
+            batch = self._services.batch(batch_id)
+            if batch.provider_batch_id:
+                return batch.provider_batch_id
+            if batch.submit_started_at:
+                found = await self._find(batch, provider)
+                if found:
+                    return found
+            return await self._create(batch_id, provider)
+
+    def _turn(self, provider: Provider) -> asyncio.Semaphore:
+        at_once = _SUBMISSIONS_AT_ONCE if provider.echoes_key else 1
+        return self._turns.setdefault(provider.name, asyncio.Semaphore(at_once))
+
+    async def _create(self, batch_id: str, provider: Provider) -> str | None:
+        for tries in range(1, MAX_TRIES + 1):
+            submission = await self._begin(batch_id, provider)
+            if submission is None:
+                return None
+            try:
+                provider_batch_id = await asyncio.to_thread(provider.create, submission)
+            except ProviderError as error:
+                found = await self._after_failure(batch_id, provider, error, tries)
+                if found:
+                    return found
+            else:
+                self._record(batch_id, FoundBatch(provider_batch_id, certain=True))
+                return provider_batch_id
+        raise GrabientError(f"batch {batch_id}: {MAX_TRIES} creations failed without effect")
+
+    async def _begin(self, batch_id: str, provider: Provider) -> Submission | None:
+        """Write the intent; None when somebody cancelled before anything was sent."""
+        services = self._services
+        batch = self._services.batch(batch_id)
+        high_water = batch.high_water or await self._ask(provider.high_water)
+        if batch.input_file_id is None and not payload_path(services, batch_id).exists():
+            await asyncio.to_thread(write_payload, services, batch)
+        now = services.now()
+        with services.store.write() as connection:
+            batch = load_batch(connection, batch_id)
+            if batch.cancel_requested_at:
+                return None
+            intent = {"submit_started_at": now, "high_water": high_water, "state": "submitting"}
+            update_batch(connection, batch_id, now, **intent)
+        return self._submission(batch._replace(submit_started_at=now, high_water=high_water))
+
+    async def _after_failure(
+        self, batch_id: str, provider: Provider, error: ProviderError, tries: int
+    ) -> str | None:
+        log.warning("creation failed", batch=batch_id, error=str(error), tries=tries)
+        if error.outcome_unknown:
+            found = await self._find(self._services.batch(batch_id), provider)
+            if found:
+                return found
+        # Now it is certain that nothing was created; the intent must not outlive that.
+        self._services.update(batch_id, submit_started_at=None)
+        if not error.retryable or tries == MAX_TRIES:
+            raise error
+        await asyncio.sleep(delay_s(tries, self._services.policy.step_s, error))
+        return None
+
+    async def _find(self, batch: Batch, provider: Provider) -> str | None:
+        """Look until the batch turns up, or `settle_s` has passed since the last creation began.
+
+        A failed listing is never taken for "not there": it is repeated for as long as it takes.
+        """
+        policy, now = self._services.policy, self._services.now
+        started = batch.submit_started_at or now()
+        settled_at = started + timedelta(seconds=policy.settle_s(provider.name))
+        tries = 0
+        while True:
+            tries += 1
+            was_settled = now() >= settled_at
+            pause = min(policy.step_s * 2 ** min(tries, 10), _PAUSE_CAP_S)
+            try:
+                found = await asyncio.to_thread(provider.find, self._submission(batch))
+            except ProviderError as error:
+                self._services.update(batch.id, error=f"was it created? {error}")
+                await asyncio.sleep(pause)
+                continue
+            adopted = await self._adopt(batch, provider, found)
+            if adopted or was_settled:
+                return adopted
+            left_s = (settled_at - now()).total_seconds()
+            await asyncio.sleep(max(0.0, min(left_s, pause)))
+
+    async def _adopt(
+        self, batch: Batch, provider: Provider, found: Sequence[FoundBatch]
+    ) -> str | None:
+        with self._services.store.read() as connection:
+            taken = known_provider_ids(connection, provider.name, [item.id for item in found])
+        strangers = taken.union(batch.foreign_ids)
+        ours = [item for item in found if item.id not in strangers]
+        if not ours:
+            return None
+        first, *others = sorted(ours, key=lambda item: not item.certain)
+        log.warning("adopted", batch=batch.id, provider_batch=first.id, certain=first.certain)
+        self._record(batch.id, first)
+        for surplus in (item for item in others if item.certain):
+            log.error("surplus batch cancelled", batch=batch.id, provider_batch=surplus.id)
+            await self._ask(partial(provider.cancel, surplus.id))
+        return first.id
+
+    def _record(self, batch_id: str, found: FoundBatch) -> None:
+        self._services.update(
+            batch_id,
+            provider_batch_id=found.id,
+            is_proven=found.certain,
+            submitted_at=self._services.now(),
+            state="waiting",
+            error=None,
+        )
+
+    async def _ask(self, call: Callable[[], T]) -> T:
+        """Make a call that spends nothing, repeating it as `retrying` says."""
+        async for attempt in retrying(self._services.policy.step_s):
+            with attempt:
+                return await asyncio.to_thread(call)
+        raise AssertionError("tenacity re-raises")
+
+    def _submission(self, batch: Batch) -> Submission:
+        model = self._services.model_of(batch)
+        return as_submission(batch, model, payload_path(self._services, batch.id))

@@ -1,0 +1,158 @@
+"""The worker: plans, runs workflows, delivers completions, keeps the journal small."""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import structlog
+from dbos import DBOS, SetWorkflowID
+
+from grabient_ops.pipeline.batches import BatchWorkflow, register_batch_workflow
+from grabient_ops.pipeline.completion import complete
+from grabient_ops.pipeline.journal import launch_journal
+from grabient_ops.pipeline.runs import Block, Plan, Planner
+from grabient_ops.pipeline.services import Services
+from grabient_ops.store.batches import list_open_batch_ids
+from grabient_ops.store.changes import latest, since
+from grabient_ops.store.completions import list_due
+
+log = structlog.get_logger(__name__)
+_TICK_S = 0.1
+_PLAN_AT_LEAST_EVERY_S = 5.0
+_SWEEP_EVERY_S = 3600.0
+_TERMINAL = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+
+
+class Standstill(NamedTuple):
+    """Nothing is in flight and nothing more can be planned now.
+
+    Attributes:
+        blocked: models that still have work, and why they get none.
+    """
+
+    blocked: dict[tuple[str, str], Block]
+
+
+class Worker:
+    """Runs the pipeline of one home; at most one per home (see `app.hold_home`)."""
+
+    def __init__(self, services: Services, journal_url: str, keep_journal: timedelta) -> None:
+        self._services = services
+        self._journal_url = journal_url
+        self._keep_journal = keep_journal
+        self._planner = Planner(services)
+        self._workflow: BatchWorkflow = register_batch_workflow(services)
+        self._stop = threading.Event()
+        self._seq = 0
+
+    def stop(self) -> None:
+        """Make `run` return soon; batches in flight go on at the provider."""
+        self._stop.set()
+
+    def run(
+        self,
+        *,
+        until_done: bool,
+        on_tick: Callable[[], None] | None = None,
+    ) -> Standstill | None:
+        """Work until `stop`, or with `until_done` until everything that can be done is done.
+
+        Args:
+            until_done: return at a standstill.
+            on_tick: called about ten times a second, for progress displays.
+
+        Returns:
+            The standstill; None when `stop` was called.
+        """
+        launch_journal(self._journal_url)
+        try:
+            return self._loop(until_done=until_done, on_tick=on_tick)
+        finally:
+            DBOS.destroy()
+
+    def _loop(self, *, until_done: bool, on_tick: Callable[[], None] | None) -> Standstill | None:
+        self._start_open_batches()
+        next_plan = next_sweep = 0.0
+        plan = Plan()
+        while not self._stop.is_set():
+            delivered = self._deliver_completions()
+            changed = self._follow_changes()
+            now = time.monotonic()
+            if delivered or changed or now >= next_plan:
+                plan = self._planner.plan()
+                self._start(plan.reserved)
+                next_plan = now + _PLAN_AT_LEAST_EVERY_S
+            if until_done and self._is_standstill(plan):
+                return Standstill(plan.blocked)
+            if now >= next_sweep:
+                self._sweep_journal()
+                next_sweep = now + _SWEEP_EVERY_S
+            if on_tick:
+                on_tick()
+            self._stop.wait(_TICK_S)
+        return None
+
+    def _start_open_batches(self) -> None:
+        """Start what was reserved but, because of a crash, never started; the others recover."""
+        with self._services.store.read() as connection:
+            self._seq = latest(connection)
+            open_ids = list_open_batch_ids(connection)
+        self._start(open_ids)
+
+    def _start(self, batch_ids: list[str]) -> None:
+        for batch_id in batch_ids:
+            # The same id is the same workflow: starting it twice does nothing.
+            with SetWorkflowID(f"batch-{batch_id}"):
+                DBOS.start_workflow(self._workflow, batch_id)
+
+    def _deliver_completions(self) -> bool:
+        with self._services.store.read() as connection:
+            due = {item.workflow_id: item.batch_id for item in list_due(connection)}
+        if not due:
+            return False
+        ended = DBOS.list_workflows(
+            workflow_ids=list(due), status=_TERMINAL, limit=None, load_input=False
+        )
+        for status in ended:
+            outcome = status.output if status.status == "SUCCESS" else status.error
+            if outcome is None:
+                outcome = RuntimeError(f"the workflow ended as {status.status}")
+            complete(self._services, status.workflow_id, due[status.workflow_id], outcome)
+        return bool(ended)
+
+    def _follow_changes(self) -> bool:
+        """Wake batches whose row changed; return whether the planner should look again."""
+        with self._services.store.read() as connection:
+            news = since(connection, self._seq)
+        if not news:
+            return False
+        self._seq = news[-1].seq
+        for batch_id in {change.key for change in news if change.topic == "batches"}:
+            self._services.wakes.wake(batch_id)
+        by_hand = [c for c in news if c.topic in {"targets", "palettes"} or c.key == "*"]
+        if by_hand:
+            self._planner.forget()
+        return bool(by_hand)
+
+    def _is_standstill(self, plan: Plan) -> bool:
+        with self._services.store.read() as connection:
+            if list_due(connection):
+                return False
+        return not plan.reserved and all(block.is_futile for block in plan.blocked.values())
+
+    def _sweep_journal(self) -> None:
+        """Delete finished workflows past their age; what they did is in the store."""
+        before: datetime = self._services.now() - self._keep_journal
+        while True:
+            old = DBOS.list_workflows(
+                status=_TERMINAL,
+                completed_before=before.isoformat(),
+                limit=10,
+                load_input=False,
+                load_output=False,
+            )
+            if not old:
+                return
+            DBOS.delete_workflows([status.workflow_id for status in old])

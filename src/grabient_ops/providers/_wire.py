@@ -1,0 +1,171 @@
+"""What all four wires share: splicing lines, walking loose JSON, streaming files, time windows."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from io import BufferedWriter
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import orjson
+
+from grabient_ops.providers.base import Encoder, Result, Unreadable
+
+CONNECT_S = 5.0
+POLL_S = 30.0
+CREATE_S = 120.0
+TRANSFER_S = 600.0
+"""Time-outs: for a connection, a question, a creation, and a silence while a file moves."""
+
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far our clock and a provider's may be apart."""
+
+_FINISH = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "content_filter": "refusal",
+    "safety": "refusal",
+    "image_safety": "refusal",
+    "blocklist": "refusal",
+    "prohibited_content": "refusal",
+    "recitation": "refusal",
+    "spii": "refusal",
+}
+_LARGEST_COUNT = 2**53
+
+
+def splicer(line: Callable[[str, str], Mapping[str, Any]]) -> Encoder:
+    """Encode everything that is the same in every line once; per request only the two texts.
+
+    Args:
+        line: (custom_id, user text) -> the line as JSON values; the id stands before the text.
+    """
+    id_mark, user_mark = uuid4().hex, uuid4().hex
+    head, rest = orjson.dumps(line(id_mark, user_mark)).split(orjson.dumps(id_mark))
+    middle, tail = rest.split(orjson.dumps(user_mark))
+    tail += b"\n"
+    dumps = orjson.dumps
+
+    def encode(custom_id: str, user: str) -> bytes:
+        return b"".join((head, dumps(custom_id), middle, dumps(user), tail))
+
+    return encode
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` laid over `below`, objects inside objects too."""
+    result = dict(below)
+    for key, value in above.items():
+        under = result.get(key)
+        if isinstance(under, dict) and isinstance(value, dict):
+            value = merged(under, value)  # noqa: PLW2901 - the same value, completed
+        result[key] = value
+    return result
+
+
+def read_line(line: bytes, id_field: str, parse: Callable[[str, Any], Result]) -> Result:
+    """Parse one result line and hand (id, row) on; whatever has no id is `Unreadable`."""
+    row = _loads(line)
+    if not isinstance(row, dict):
+        return Unreadable(f"not a JSON object: {line[:80]!r}")
+    custom_id = row.get(id_field)
+    if not isinstance(custom_id, str) or not custom_id:
+        return Unreadable(f"no {id_field}: {line[:80]!r}")
+    return parse(custom_id, row)
+
+
+def _loads(line: bytes) -> object:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        pass
+    # A lone surrogate or a broken byte in an answer must not lose the answer: orjson refuses both.
+    try:
+        text = json.dumps(json.loads(line.decode(errors="replace")), ensure_ascii=False)
+        return orjson.loads(
+            text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        )
+    except (ValueError, RecursionError):
+        return None
+
+
+def at(value: Any, *path: str | int) -> Any:  # noqa: ANN401 - JSON of any shape
+    """The value at `path` inside loose JSON, or None where the shape differs."""
+    try:
+        for step in path:
+            value = value[step]
+    except (KeyError, IndexError, TypeError):
+        return None
+    return value
+
+
+def text_at(value: object, *path: str | int) -> str | None:
+    """The non-empty text at `path`, else None."""
+    found = at(value, *path)
+    return found if isinstance(found, str) and found else None
+
+
+def count_at(value: object, *path: str | int) -> int:
+    """The count at `path`, also when written as text (Google); 0 for anything else."""
+    found = at(value, *path)
+    if isinstance(found, str) and found.isascii() and found.isdigit():
+        found = int(found[:20])
+    is_count = type(found) is int and 0 <= found < _LARGEST_COUNT
+    return found if is_count else 0
+
+
+def finish_reason(value: object) -> str | None:
+    """`stop`, `length`, `refusal`, or the provider's own word in lower case."""
+    if not isinstance(value, str) or not value:
+        return None
+    word = value.lower()
+    return _FINISH.get(word, word)
+
+
+@contextmanager
+def written(target: Path) -> Iterator[BufferedWriter]:
+    """A new file at `target`; when the block ends well, its bytes are on the disk."""
+    with target.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def moment(value: object) -> datetime | None:
+    """A provider's time (unix seconds or ISO 8601) as an aware UTC datetime, else None."""
+    try:
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value, UTC)
+        if isinstance(value, str):
+            parsed = datetime.fromisoformat(value)
+            return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return None
+
+
+def since(
+    started_at: datetime | None, pages: Iterable[list[Any]], field: Callable[[object], object]
+) -> Iterator[tuple[datetime, Any]]:
+    """Yield (created, batch) of every listed batch that is not older than a submission.
+
+    Stops after the first page that holds only older ones: listings go newest first, but nobody
+    promises it for single entries. A batch without a readable time counts as just recent enough.
+
+    Args:
+        started_at: when the submission began; None means all time.
+        pages: pages of batches, as JSON values.
+        field: where a batch says when it was created.
+    """
+    oldest = started_at - CLOCK_SKEW if started_at else datetime.min.replace(tzinfo=UTC)
+    for page in pages:
+        dated = [(moment(field(batch)) or oldest, batch) for batch in page]
+        fresh = [(created, batch) for created, batch in dated if created >= oldest]
+        if not fresh:
+            return
+        yield from fresh

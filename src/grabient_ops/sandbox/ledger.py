@@ -1,0 +1,57 @@
+"""The truth against which double spending and loss are judged."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Protocol
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from grabient_ops.sandbox.core import Core
+from grabient_ops.sandbox.http import ApiError, JsonObject
+from grabient_ops.sandbox.state import Batch
+
+
+class Wire(Protocol):
+    """One provider's HTTP."""
+
+    def routes(self) -> list[Route]:
+        """Everything that this wire answers."""
+
+    def refusal(self, error: ApiError) -> Response:
+        """Put the provider's words around a refusal."""
+
+    def state_word(self, batch: Batch) -> str:
+        """The provider's own word for where the batch is."""
+
+    def metadata(self, batch: Batch) -> JsonObject:
+        """What the client wrote on the batch, where that is possible."""
+
+
+def ledger(core: Core, wires: Mapping[str, Wire]) -> JsonObject:
+    """Build the ledger document.
+
+    Returns:
+        `batches`, oldest first: provider, id, model, requests, state (the provider's own word),
+        created_at (UTC, ISO 8601), metadata, requests_billed; `requests_billed` in all; `calls`:
+        how often each route was called, refused calls included.
+    """
+    batches = [_entry(core, wires[batch.provider], batch) for batch in core.state.all_batches()]
+    return {
+        "batches": batches,
+        "requests_billed": sum(entry["requests_billed"] for entry in batches),
+        "calls": core.state.counters("call "),
+    }
+
+
+def _entry(core: Core, wire: Wire, batch: Batch) -> JsonObject:
+    return {
+        "provider": batch.provider,
+        "id": batch.id,
+        "model": batch.model,
+        "requests": batch.total,
+        "state": wire.state_word(batch),
+        "created_at": datetime.fromtimestamp(batch.created_at, UTC).isoformat(),
+        "metadata": wire.metadata(batch),
+        "requests_billed": core.billed(batch),
+    }

@@ -1,0 +1,64 @@
+"""What the four providers allow: sizes, and which model ids they know, as of 2026-11-22."""
+
+import re
+
+MOST_REQUESTS = {"openai": 50_000, "groq": 50_000, "anthropic": 100_000, "google": 200_000}
+"""Requests in one batch. Google states none; the number only bounds the sandbox."""
+
+MEGABYTE = 1_000_000
+MOST_BYTES = {
+    "openai": 200 * MEGABYTE,
+    "groq": 100 * MEGABYTE,
+    "anthropic": 256 * MEGABYTE,
+    "google": 2_000 * MEGABYTE,
+}
+"""Bytes of one input file (Anthropic: of one request body)."""
+
+MOST_INLINE_BYTES = 20 * MEGABYTE
+"""Bytes of a Gemini batch whose requests are inside the call."""
+
+CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+"""Anthropic's rule for `custom_id`; use it with `fullmatch`."""
+
+_FAMILIES = {
+    "openai": r"(gpt-|chatgpt-|o\d|ft:gpt-)[\w.:-]*",
+    "anthropic": r"claude-[\w.-]+",
+    "google": r"(gemini-|gemma-)[\w.-]+",
+    "groq": r"(openai/gpt-oss-|qwen/|groq/|deepseek-|mistral-|allam-)[\w./-]+",
+}
+_RETIRED = {
+    "openai": r"gpt-4-vision.*|gpt-4-32k.*|o1-mini.*|o1-preview.*",
+    "anthropic": r"claude-(instant|2|3|v1).*",
+    "google": r"gemini-(1\.|2\.0-|pro).*",
+    "groq": r"llama-.*|meta-llama/.*|moonshotai/kimi.*|qwen/qwen3-32b|mixtral-.*|gemma.*",
+}
+KNOWN = {
+    "openai": ("gpt-4o-mini", "gpt-4.1-mini", "gpt-5-mini", "gpt-5.4-nano", "gpt-6-luna"),
+    "anthropic": ("claude-haiku-5-5", "claude-opus-4-5-20251101", "claude-haiku-4-5-20251001"),
+    "google": ("gemini-2.5-flash-lite", "gemini-2.5-flash", "gemini-3.5-flash-lite"),
+    "groq": ("openai/gpt-oss-120b", "openai/gpt-oss-20b", "qwen/qwen3.8-27b"),
+}
+"""What the model lists show; any other id of the same family is accepted as well."""
+
+_REASONING = re.compile(r"(gpt-[5-9]|o\d)")
+_GROQ_REASONING = re.compile(r"openai/gpt-oss-|qwen/")
+
+
+def is_retired(provider: str, model: str) -> bool:
+    """Whether the provider once had this model."""
+    return re.fullmatch(_RETIRED[provider], model) is not None
+
+
+def is_known(provider: str, model: str) -> bool:
+    """Whether the provider would run this model."""
+    return re.fullmatch(_FAMILIES[provider], model) is not None and not is_retired(provider, model)
+
+
+def refuses_sampling(model: str) -> bool:
+    """Whether an OpenAI model takes no temperature but 1 and no `max_tokens`."""
+    return _REASONING.match(model) is not None
+
+
+def reasons(model: str) -> bool:
+    """Whether answers of this OpenAI or Groq model cost reasoning tokens."""
+    return refuses_sampling(model) or _GROQ_REASONING.match(model) is not None

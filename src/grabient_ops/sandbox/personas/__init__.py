@@ -1,0 +1,1 @@
+"""Imaginary models: what the colours say, each model's taste, and what real models do wrong."""

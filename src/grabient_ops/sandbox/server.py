@@ -1,0 +1,129 @@
+"""Runs the sandbox: one process on one socket, until a signal or the death of its parent."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import cast
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from typing_extensions import override
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from grabient_ops.errors import InputError
+from grabient_ops.sandbox.app import SandboxApp
+from grabient_ops.sandbox.core import Core
+from grabient_ops.sandbox.faults import Faults
+from grabient_ops.sandbox.http import HANG_UP
+from grabient_ops.sandbox.state import State
+
+_WATCH_S = 0.25
+
+
+class _Protocol(H11Protocol):
+    """HTTP/1.1 whose application may close the connection without an answer."""
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(cast("asyncio.Transport", transport))
+        self.app = _with_hang_up(self.app, transport)
+
+
+class _Server(uvicorn.Server):
+    """Says when it is ready, and returns on a signal, so that its caller can clean up."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_ready()
+
+    @override
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+def serve(
+    listener: socket.socket,
+    *,
+    seed: int,
+    latency_s: float,
+    rates: Mapping[str, float],
+    state: Path | None,
+    on_ready: Callable[[], None],
+    watch_parent: bool = False,
+) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        listener: a bound socket; see `listen`.
+        seed: decides answers and faults.
+        latency_s: seconds from a batch's creation to its end.
+        rates: fault rates to begin with.
+        state: SQLite file that survives a restart, made when missing; None forgets at the end.
+        on_ready: called once, when requests are accepted.
+        watch_parent: end when the parent process ends.
+    """
+    with ExitStack() as stack:
+        path = state or Path(stack.enter_context(TemporaryDirectory(prefix="sandbox-"))) / "state"
+        memory = State(path)
+        stack.callback(memory.close)
+        core = Core(memory, Faults(memory, seed, rates), seed=seed, latency_s=latency_s)
+        asyncio.run(_run(SandboxApp(core), listener, on_ready, watch_parent=watch_parent))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind a socket; port 0 takes a free one.
+
+    Raises:
+        InputError: the address cannot be used.
+    """
+    try:
+        return socket.create_server((host, port), backlog=256)
+    except OSError as error:
+        raise InputError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+
+
+async def _run(
+    app: ASGIApp, listener: socket.socket, on_ready: Callable[[], None], *, watch_parent: bool
+) -> None:
+    config = uvicorn.Config(
+        app,
+        http=_Protocol,
+        ws="none",
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=1,
+    )
+    server = _Server(config, on_ready)
+    watch = asyncio.create_task(_end_with_parent(server)) if watch_parent else None
+    await server.serve(sockets=[listener])
+    if watch is not None:
+        watch.cancel()
+
+
+async def _end_with_parent(server: uvicorn.Server) -> None:
+    parent = os.getppid()
+    while os.getppid() == parent:  # noqa: ASYNC110 - the kernel tells nobody but a poll
+        await asyncio.sleep(_WATCH_S)
+    server.should_exit = True
+
+
+def _with_hang_up(app: ASGIApp, transport: asyncio.BaseTransport) -> ASGIApp:
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "extensions": {HANG_UP: transport.close}}, receive, send)
+
+    return call

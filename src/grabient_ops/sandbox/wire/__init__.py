@@ -1,0 +1,1 @@
+"""Four companies' HTTP, one file each; what they share is outside this folder."""

@@ -1,0 +1,248 @@
+"""Anthropic's Message Batches: requests inside the call, results at a URL of their own."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from grabient_ops.sandbox import limits
+from grabient_ops.sandbox.core import Core, Draft, new_id
+from grabient_ops.sandbox.download import download
+from grabient_ops.sandbox.http import ApiError, JsonObject, json_response
+from grabient_ops.sandbox.intake import survey
+from grabient_ops.sandbox.lifecycle import Stage, tally
+from grabient_ops.sandbox.multipart import spool
+from grabient_ops.sandbox.state import Batch
+from grabient_ops.sandbox.wire.messages import MessagesDialect
+
+_PROVIDER = "anthropic"
+_VERSIONS = frozenset({"2023-01-01", "2023-06-01", "2026-10-21"})
+_KINDS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    500: "api_error",
+    503: "overloaded_error",
+}
+
+
+class AnthropicWire:
+    """`/v1/messages/batches`."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+
+    def routes(self) -> list[Route]:
+        """Everything that this wire answers."""
+        base = "/v1/messages/batches"
+        table: list[tuple[str, str, Callable[[Request], Any]]] = [
+            ("POST", base, self.create),
+            ("GET", base, self.list_batches),
+            ("GET", base + "/{id}", self.retrieve),
+            ("DELETE", base + "/{id}", self.delete),
+            ("POST", base + "/{id}/cancel", self.cancel),
+            ("GET", base + "/{id}/results", self.results),
+            ("GET", "/v1/models", self.models),
+        ]
+        return [Route(path, call, methods=[method]) for method, path, call in table]
+
+    async def create(self, request: Request) -> Response:
+        """Accept a batch; only its ids are checked now, its requests when they are run."""
+        version = _version(request)
+        drawn = self.core.faults.draw_for_batch()
+        if "queue_full" in drawn:
+            raise ApiError(429, "Too many requests are waiting in your batches.")
+        batch_id = new_id("msgbatch_")
+        blob = self.core.state.blob(batch_id)
+        body = self.core.state.blob(batch_id + ".upload")
+        try:
+            size = await spool(request.stream(), body)
+            if size > limits.MOST_BYTES[_PROVIDER]:
+                raise ApiError(413, "Request exceeds the maximum size")
+            await run_in_threadpool(_write_lines, body, blob)
+        finally:
+            body.unlink(missing_ok=True)
+        dialect = MessagesDialect(version)
+        most = limits.MOST_REQUESTS[_PROVIDER]
+        found = await run_in_threadpool(survey, blob, dialect, most)
+        if found.problems:
+            raise ApiError(400, f"requests: {found.problems[0]['message']}")
+        if "reject" in drawn:
+            found.fates[:] = b"R" * len(found.fates)
+        draft = Draft(
+            id=batch_id,
+            provider=_PROVIDER,
+            model=found.model or "",
+            input_file=batch_id,
+            survey=found,
+            sent={"version": version},
+        )
+        return json_response(self._batch_object(self.core.submit(draft, drawn), request))
+
+    async def list_batches(self, request: Request) -> Response:
+        """Newest first; `after_id` goes to older ones, `before_id` to newer ones."""
+        query = request.query_params
+        limit = query.get("limit", "20")
+        if not limit.isdecimal() or not 1 <= int(limit) <= 1000:
+            raise ApiError(400, "limit: Input should be between 1 and 1000")
+        batches = self.core.listed(_PROVIDER)
+        if "before_id" in query:
+            newer = batches[: _place(batches, query["before_id"])]
+            page, more = newer[-int(limit) :], len(newer) > int(limit)
+        else:
+            start = _place(batches, query["after_id"]) + 1 if "after_id" in query else 0
+            page = batches[start : start + int(limit)]
+            more = start + len(page) < len(batches)
+        data = [self._batch_object(batch, request) for batch in page]
+        ends = {"first_id": page[0].id, "last_id": page[-1].id} if page else {}
+        return json_response(
+            {"data": data, "has_more": more, "first_id": None, "last_id": None} | ends
+        )
+
+    async def retrieve(self, request: Request) -> Response:
+        """Say where the batch is."""
+        return json_response(self._batch_object(self._batch(request, polling=True), request))
+
+    async def cancel(self, request: Request) -> Response:
+        """Stop a batch; what is finished stays."""
+        batch = self.core.cancel(self._batch(request))
+        return json_response(self._batch_object(batch, request))
+
+    async def delete(self, request: Request) -> Response:
+        """Hide an ended batch."""
+        batch = self._batch(request)
+        if not self.core.progress(batch).stage.ended:
+            raise ApiError(400, "Cannot delete a batch that is still in progress.")
+        self.core.state.delete_batch(batch)
+        return json_response({"id": batch.id, "type": "message_batch_deleted"})
+
+    async def results(self, request: Request) -> Response:
+        """Send the results of an ended batch."""
+        batch = self._batch(request)
+        if not self.core.progress(batch).stage.ended:
+            raise ApiError(404, "The results of this batch are not available yet.")
+        dialect = MessagesDialect(batch.sent["version"])
+        return await download(self.core, batch, dialect, "all")
+
+    async def models(self, _: Request) -> Response:
+        """Some models; others of the same family are accepted too."""
+        fields = {"type": "model", "created_at": "2026-01-01T00:00:00Z"}
+        data = [fields | {"id": name, "display_name": name} for name in limits.KNOWN[_PROVIDER]]
+        ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]}
+        return json_response({"data": data, "has_more": False} | ends)
+
+    def state_word(self, batch: Batch) -> str:
+        """The provider's own word for where the batch is."""
+        stage = self.core.progress(batch).stage
+        if stage.ended:
+            return "ended"
+        return "canceling" if stage == Stage.CANCELING else "in_progress"
+
+    def metadata(self, batch: Batch) -> JsonObject:
+        """Anthropic keeps nothing of the client's."""
+        del batch
+        return {}
+
+    def refusal(self, error: ApiError) -> Response:
+        """Put the provider's words around a refusal."""
+        kind = error.kind or _KINDS.get(error.status, "api_error")
+        content = {
+            "type": "error",
+            "error": {"type": kind, "message": error.message},
+            "request_id": new_id("req_"),
+        }
+        return json_response(content, error.status, error.headers)
+
+    def _batch(self, request: Request, *, polling: bool = False) -> Batch:
+        batch_id = request.path_params["id"]
+        batch = self.core.find(_PROVIDER, batch_id, polling=polling)
+        if batch is None:
+            raise ApiError(404, f"Message batch {batch_id} not found.")
+        return batch
+
+    def _batch_object(self, batch: Batch, request: Request) -> JsonObject:
+        now = self.core.progress(batch)
+        url = f"{request.base_url}v1/messages/batches/{batch.id}/results"
+        return {
+            "id": batch.id,
+            "type": "message_batch",
+            "processing_status": self.state_word(batch),
+            "request_counts": self._counts(batch),
+            "created_at": _rfc3339(batch.created_at),
+            "expires_at": _rfc3339(batch.created_at, days=1),
+            "ended_at": None if now.ended_at is None else _rfc3339(now.ended_at),
+            "cancel_initiated_at": None if batch.cancel_at is None else _rfc3339(batch.cancel_at),
+            "archived_at": None,
+            "results_url": url if now.stage.ended else None,
+        }
+
+    def _counts(self, batch: Batch) -> JsonObject:
+        """All counts but `processing` stay 0 until the whole batch has ended."""
+        now = self.core.progress(batch)
+        counts = {"processing": 0, "succeeded": 0, "errored": 0, "canceled": 0, "expired": 0}
+        if not now.stage.ended:
+            return counts | {"processing": batch.total}
+        lines = tally(batch, now.reached)
+        return counts | {
+            "succeeded": lines.answered + lines.missing,
+            "errored": lines.rejected + lines.failed,
+            "canceled" if now.stage == Stage.CANCELED else "expired": lines.unreached,
+        }
+
+
+def _version(request: Request) -> str:
+    version = request.headers.get("anthropic-version", "")
+    if version not in _VERSIONS:
+        raise ApiError(400, f"anthropic-version: '{version}' is not a valid version")
+    return version
+
+
+def _write_lines(body: Path, blob: Path) -> None:
+    """Turn the creation's body into the sandbox's own form, one request per line."""
+    try:
+        content = orjson.loads(body.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise ApiError(400, "The request body is not valid JSON.") from error
+    if not isinstance(content, dict) or not isinstance(content.get("requests"), list):
+        raise ApiError(400, "requests: Field required")
+    unknown = [name for name in content if name not in {"requests", "user_profile_id"}]
+    if unknown:
+        raise ApiError(400, f"{unknown[0]}: Extra inputs are not permitted")
+    with blob.open("wb") as file:
+        for number, entry in enumerate(content["requests"]):
+            _check_entry(number, entry)
+            file.write(orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def _check_entry(number: int, entry: object) -> None:
+    where = f"requests.{number}"
+    if not isinstance(entry, dict) or set(entry) != {"custom_id", "params"}:
+        raise ApiError(
+            400, f"{where}: custom_id and params are required, nothing else is permitted"
+        )
+    key = entry["custom_id"]
+    if not isinstance(key, str) or not limits.CUSTOM_ID.fullmatch(key):
+        raise ApiError(
+            400, f"{where}.custom_id: String should match pattern '^[a-zA-Z0-9_-]{{1,64}}$'"
+        )
+    if not isinstance(entry["params"], dict):
+        raise ApiError(400, f"{where}.params: Input should be an object")
+
+
+def _place(batches: list[Batch], batch_id: str) -> int:
+    places = [n for n, batch in enumerate(batches) if batch.id == batch_id]
+    if not places:
+        raise ApiError(400, f"Message batch {batch_id} not found.")
+    return places[0]
+
+
+def _rfc3339(unix: float, days: int = 0) -> str:
+    return (datetime.fromtimestamp(unix, UTC) + timedelta(days=days)).isoformat()

@@ -1,0 +1,174 @@
+"""Gemini's Files API as far as batches need it: uploads in pieces, looking up, deleting."""
+
+import base64
+import hashlib
+import re
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from grabient_ops.sandbox import limits
+from grabient_ops.sandbox.core import new_id
+from grabient_ops.sandbox.http import ApiError, JsonObject, json_response, read_json
+from grabient_ops.sandbox.state import State, StoredFile
+
+PROVIDER = "google"
+_NAME = re.compile(r"files/[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+_LIFE = timedelta(hours=48)
+
+Call = tuple[str, str, Callable[[Request], Any]]
+
+
+class GeminiFiles:
+    """Input files; an upload that was cut off goes on at the byte that `query` names."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    def calls(self) -> list[Call]:
+        """(method, path behind the API version, handler)."""
+        return [
+            ("GET", "/files", self.listed),
+            ("GET", "/files/{id}", self.get),
+            ("DELETE", "/files/{id}", self.delete),
+        ]
+
+    async def upload(self, request: Request) -> Response:
+        """Answer one step of a resumable upload, as its command header says."""
+        upload_id = request.query_params.get("upload_id")
+        commands = request.headers.get("x-goog-upload-command", "").replace(" ", "").split(",")
+        if upload_id is None:
+            return await self._start(request, commands)
+        file = self.find(f"files/{upload_id}")
+        if commands == ["query"]:
+            return _received({}, file)
+        await self._append(request, file)
+        if "finalize" not in commands:
+            return _received({}, replace(file, size=self.state.blob(file.id).stat().st_size))
+        return _received({"file": _object(await self._finish(file), request)}, None)
+
+    async def _start(self, request: Request, commands: list[str]) -> Response:
+        if commands != ["start"] or request.headers.get("x-goog-upload-protocol") != "resumable":
+            raise ApiError(400, "The sandbox takes resumable uploads only.")
+        described = (await read_json(request)).get("file") or {}
+        name = described.get("name") or new_id("files/")
+        if not _NAME.fullmatch(name):
+            raise ApiError(400, f"Invalid file name '{name}'.")
+        known = self.state.file(PROVIDER, name)
+        if known is not None and known.ready:
+            raise ApiError(409, f"Requested entity already exists: {name}")
+        shown = described.get("display_name") or described.get("displayName") or ""
+        mime_type = described.get("mime_type") or described.get("mimeType") or "text/plain"
+        file = StoredFile(
+            id=name,
+            provider=PROVIDER,
+            name=shown,
+            size=0,
+            created_at=time.time(),
+            ready=False,
+            note={"mime_type": mime_type},
+        )
+        self.state.blob(name).write_bytes(b"")
+        self.state.save_file(file)
+        url = f"{request.base_url}upload/v1/files?upload_id={name.removeprefix('files/')}"
+        headers = {"x-goog-upload-url": url, "x-goog-upload-status": "active"}
+        return json_response({}, headers=headers)
+
+    async def _append(self, request: Request, file: StoredFile) -> None:
+        """Write one piece at its offset; a piece that comes again overwrites itself."""
+        offset = int(request.headers.get("x-goog-upload-offset", "0"))
+        blob = self.state.blob(file.id)
+        if file.ready or offset > blob.stat().st_size:
+            raise ApiError(400, f"Upload offset {offset} does not fit.")
+        with blob.open("r+b") as out:
+            out.truncate(offset)
+            out.seek(offset)
+            async for piece in request.stream():
+                out.write(piece)
+
+    async def _finish(self, file: StoredFile) -> StoredFile:
+        blob = self.state.blob(file.id)
+        size = blob.stat().st_size
+        if size > limits.MOST_BYTES[PROVIDER]:
+            raise ApiError(400, f"The file holds {size} bytes, which is more than allowed.")
+        digest = await run_in_threadpool(_sha256, blob)
+        done = replace(file, size=size, ready=True, note=file.note | {"sha256": digest})
+        self.state.save_file(done)
+        return done
+
+    async def listed(self, request: Request) -> Response:
+        """Newest first."""
+        files = [file for file in self.state.files(PROVIDER) if file.ready]
+        page, token = page_of(request, files)
+        return json_response({"files": [_object(file, request) for file in page]} | token)
+
+    async def get(self, request: Request) -> Response:
+        """Describe one file."""
+        return json_response(_object(self.find(f"files/{request.path_params['id']}"), request))
+
+    async def delete(self, request: Request) -> Response:
+        """Forget one file."""
+        self.state.delete_file(self.find(f"files/{request.path_params['id']}"))
+        return json_response({})
+
+    def find(self, name: str) -> StoredFile:
+        """Return the file of this name.
+
+        Raises:
+            ApiError: there is none (404).
+        """
+        file = self.state.file(PROVIDER, name)
+        if file is None:
+            raise ApiError(404, f"File {name} does not exist, or you may not read it.")
+        return file
+
+
+def page_of(request: Request, items: list[Any]) -> tuple[list[Any], JsonObject]:
+    """Cut a page out of a list; the second value names the next page, if there is one."""
+    query = request.query_params
+    size, start = query.get("pageSize") or "50", query.get("pageToken") or "0"
+    if not size.isdecimal() or not start.isdecimal():
+        raise ApiError(400, "Invalid page size or page token.")
+    end = int(start) + min(max(int(size), 1), 1000)
+    return items[int(start) : end], {"nextPageToken": str(end)} if end < len(items) else {}
+
+
+def timestamp(unix: float) -> str:
+    """Write a time as Google does."""
+    return datetime.fromtimestamp(unix, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _received(content: JsonObject, unfinished: StoredFile | None) -> Response:
+    status = "active" if unfinished else "final"
+    headers = {"x-goog-upload-status": status}
+    if unfinished:
+        headers["x-goog-upload-size-received"] = str(unfinished.size)
+    return json_response(content, headers=headers)
+
+
+def _object(file: StoredFile, request: Request) -> JsonObject:
+    return {
+        "name": file.id,
+        "displayName": file.name,
+        "mimeType": file.note["mime_type"],
+        "sizeBytes": str(file.size),
+        "createTime": timestamp(file.created_at),
+        "updateTime": timestamp(file.created_at),
+        "expirationTime": timestamp(file.created_at + _LIFE.total_seconds()),
+        "sha256Hash": file.note.get("sha256", ""),
+        "uri": f"{request.base_url}v1/{file.id}",
+        "state": "ACTIVE" if file.ready else "PROCESSING",
+        "source": "UPLOADED",
+    }
+
+
+def _sha256(blob: Path) -> str:
+    with blob.open("rb") as file:
+        return base64.b64encode(hashlib.file_digest(file, "sha256").digest()).decode()

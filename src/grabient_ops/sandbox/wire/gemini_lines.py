@@ -1,0 +1,170 @@
+"""Batch lines of Gemini: `key` and `request` in, `key` and `response` or `error` out."""
+
+import re
+from dataclasses import dataclass
+
+from grabient_ops.sandbox.dialect import JsonObject, Maker, Problem
+from grabient_ops.sandbox.lifecycle import Stage
+from grabient_ops.sandbox.personas.voice import Answer, Ask
+from grabient_ops.sandbox.wire import fields
+
+_LINE_FIELDS = frozenset({"key", "request", "metadata"})
+_SNAKE = re.compile(r"_([a-z])")
+_UNKNOWN = "Invalid JSON payload received. Unknown name \"{0}\" at '{1}': Cannot find field."
+_INVALID, _CANCELLED, _INTERNAL, _UNAVAILABLE = 3, 1, 13, 14
+_JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class GeminiDialect:
+    """How Gemini's requests are read; like protobuf's JSON it takes camelCase and snake_case."""
+
+    def screen(self, line: JsonObject, batch_model: str | None) -> Problem | None:
+        """Refuse lines that hold no request."""
+        del batch_model
+        unknown = [name for name in line if name not in _LINE_FIELDS]
+        if unknown:
+            return Problem(_UNKNOWN.format(unknown[0], "line"), "INVALID_ARGUMENT")
+        if not isinstance(line.get("request"), dict):
+            return Problem("A line holds no 'request' object.", "INVALID_ARGUMENT")
+        return None
+
+    def model(self, line: JsonObject) -> str | None:
+        """The model is in the URL of the creation."""
+        del line
+        return None
+
+    def key(self, line: JsonObject) -> str:
+        """Return the `key`, which inline requests carry in their metadata."""
+        return str(line.get("key") or (line.get("metadata") or {}).get("key") or "")
+
+    def body(self, line: JsonObject) -> JsonObject:
+        """Return the request with camelCase names."""
+        body = _camel(line["request"])
+        config = body.get("generationConfig")
+        if isinstance(config, dict):
+            body["generationConfig"] = _camel(config)
+        return body
+
+    def check(self, body: JsonObject) -> Problem | None:
+        """Validate one GenerateContent request."""
+        for name in body:
+            if name not in fields.GEMINI:
+                return Problem(_UNKNOWN.format(name, "request"), "INVALID_ARGUMENT")
+        contents = body.get("contents")
+        if not isinstance(contents, list) or not contents:
+            text = "GenerateContentRequest.contents: contents is not specified"
+            return Problem(text, "INVALID_ARGUMENT")
+        if not all(isinstance(item, dict) and item.get("parts") for item in contents):
+            text = "GenerateContentRequest.contents.parts: contents.parts must not be empty."
+            return Problem(text, "INVALID_ARGUMENT")
+        instruction = body.get("systemInstruction", {})
+        if not isinstance(instruction, dict):
+            text = "Invalid value at 'request.system_instruction': expected a Content object."
+            return Problem(text, "INVALID_ARGUMENT")
+        return _check_config(body.get("generationConfig", {}))
+
+    def ask(self, body: JsonObject) -> Ask:
+        """Find the user's text, the wanted format and the settings."""
+        config = body.get("generationConfig") or {}
+        texts = [_text(item) for item in body["contents"]]
+        thinking = _camel(config.get("thinkingConfig") or {})
+        return Ask(
+            text=texts[-1],
+            instructions="\n".join([_text(body.get("systemInstruction") or {}), *texts[:-1]]),
+            temperature=float(config.get("temperature", 1)),
+            schema=config.get("responseJsonSchema") or config.get("responseSchema"),
+            json_only=config.get("responseMimeType") == _JSON,
+            max_tokens=config.get("maxOutputTokens"),
+            shows_thoughts=bool(thinking.get("includeThoughts")),
+            thinks=bool(thinking.get("thinkingBudget", 0)) or "thinkingLevel" in thinking,
+        )
+
+    def answered(self, key: str, answer: Answer, maker: Maker) -> JsonObject:
+        """Build a line with a GenerateContentResponse."""
+        response: JsonObject = {
+            "modelVersion": answer.model,
+            "responseId": f"{maker.batch_id[-12:]}{maker.index}",
+            "usageMetadata": _usage(answer),
+        }
+        if answer.finish == "refusal":
+            response["promptFeedback"] = {"blockReason": "PROHIBITED_CONTENT"}
+            return {"key": key, "response": response}
+        parts: list[JsonObject] = [{"text": answer.text}]
+        if answer.thoughts:
+            parts.insert(0, {"text": answer.thoughts, "thought": True})
+        response["candidates"] = [
+            {
+                "content": {"parts": parts, "role": "model"},
+                "finishReason": "MAX_TOKENS" if answer.finish == "length" else "STOP",
+                "index": 0,
+            }
+        ]
+        return {"key": key, "response": response}
+
+    def rejected(self, key: str, problem: Problem, maker: Maker) -> JsonObject:
+        """Build an error line that no repetition will cure."""
+        del maker
+        return {"key": key, "error": {"code": _INVALID, "message": problem.message}}
+
+    def failed(self, key: str, maker: Maker) -> JsonObject:
+        """Build an error line that may pass."""
+        if maker.index % 4:
+            return {
+                "key": key,
+                "error": {"code": _INTERNAL, "message": "Internal error encountered."},
+            }
+        text = "The model is overloaded. Please try again later."
+        return {"key": key, "error": {"code": _UNAVAILABLE, "message": text}}
+
+    def unreached(self, key: str, end: Stage, maker: Maker) -> JsonObject:
+        """Build the error line of a cancelled request; an expired batch has no file at all."""
+        del end, maker
+        return {
+            "key": key,
+            "error": {"code": _CANCELLED, "message": "The operation was cancelled."},
+        }
+
+
+def _check_config(config: object) -> Problem | None:
+    if not isinstance(config, dict):
+        return Problem("Invalid value at 'request.generation_config'.", "INVALID_ARGUMENT")
+    for name in config:
+        if name not in fields.GEMINI_CONFIG:
+            return Problem(_UNKNOWN.format(name, "request.generation_config"), "INVALID_ARGUMENT")
+    temperature = config.get("temperature", 1)
+    if not isinstance(temperature, int | float) or not 0 <= temperature <= 2:
+        text = f"GenerationConfig.temperature: {temperature} is outside of the range [0.0, 2.0]."
+        return Problem(text, "INVALID_ARGUMENT")
+    limit = config.get("maxOutputTokens", 1)
+    if not isinstance(limit, int) or limit < 1:
+        return Problem("GenerationConfig.max_output_tokens must be positive.", "INVALID_ARGUMENT")
+    wants_schema = "responseSchema" in config or "responseJsonSchema" in config
+    if wants_schema and config.get("responseMimeType") != _JSON:
+        text = "A response schema needs the response mime type 'application/json'."
+        return Problem(text, "INVALID_ARGUMENT")
+    return None
+
+
+def _camel(names: JsonObject) -> JsonObject:
+    return {
+        _SNAKE.sub(lambda found: found[1].upper(), name): value for name, value in names.items()
+    }
+
+
+def _text(content: JsonObject) -> str:
+    return "\n".join(str(part.get("text", "")) for part in content.get("parts", []))
+
+
+def _usage(answer: Answer) -> JsonObject:
+    usage: JsonObject = {
+        "promptTokenCount": answer.input_tokens,
+        "candidatesTokenCount": answer.output_tokens - answer.reasoning_tokens,
+        "totalTokenCount": answer.input_tokens + answer.output_tokens,
+        "promptTokensDetails": [{"modality": "TEXT", "tokenCount": answer.input_tokens}],
+    }
+    if answer.reasoning_tokens:
+        usage["thoughtsTokenCount"] = answer.reasoning_tokens
+    if answer.cached_tokens:
+        usage["cachedContentTokenCount"] = answer.cached_tokens
+    return usage

@@ -1,0 +1,279 @@
+"""Batches and their requests: reserved before anything is sent, closed when everything is known."""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from grabient_ops.store.changes import announce
+from grabient_ops.store.completions import expect
+from grabient_ops.store.tables import batches, requests
+from grabient_ops.store.targets import ModelTarget, Unanswered
+
+BatchStage = Literal[
+    "reserved", "submitting", "waiting", "canceling", "collecting",
+    "completed", "failed", "expired", "canceled", "stopped",
+]  # fmt: skip
+"""`stopped`: the workflow died after the submission; its requests stay open until it is resumed."""
+OPEN_STAGES: tuple[BatchStage, ...] = (
+    "reserved", "submitting", "waiting", "canceling", "collecting", "stopped",
+)  # fmt: skip
+QUEUE_FULL = "queue_full"
+"""`error_class` of a batch that the provider refused only because our queue there is full."""
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+class Batch(NamedTuple):
+    """One submission, as stored."""
+
+    id: str
+    kind: str
+    provider: str
+    model: str
+    run_number: int
+    prompt_version: str
+    chunk: int
+    attempt: int
+    parameters: dict[str, Any]
+    state: BatchStage
+    request_count: int
+    provider_batch_id: str | None
+    input_file_id: str | None
+    payload_sha256: str | None
+    high_water: str | None
+    foreign_ids: list[str]
+    is_proven: bool
+    live_completed: int
+    live_failed: int
+    collect_cursor: list[Any] | None
+    error_class: str | None
+    error: str | None
+    workflow_id: str
+    created_at: datetime
+    submit_started_at: datetime | None
+    submitted_at: datetime | None
+    cancel_requested_at: datetime | None
+    ended_at: datetime | None
+
+
+class Request(NamedTuple):
+    """One request of a batch; its `custom_id` is `<batch id>-<position>`."""
+
+    position: int
+    seed: str
+    attempt: int
+    state: str
+
+
+def reserve_batch(
+    connection: Connection,
+    target: ModelTarget,
+    run_number: int,
+    asked: Sequence[Unanswered],
+    parameters: dict[str, Any],
+    at: datetime,
+) -> str:
+    """Write a batch, its requests and its expected completion; return the batch id.
+
+    Two reservations of one (palette, model, run, prompt version) cannot both commit.
+    """
+    batch_id = "".join(secrets.choice(_ALPHABET) for _ in range(12))
+    workflow_id = f"batch-{batch_id}"
+    same = {
+        "provider": target.provider,
+        "model": target.model,
+        "run_number": run_number,
+        "prompt_version": target.prompt_version,
+    }
+    connection.execute(
+        sa.insert(batches).values(
+            id=batch_id,
+            kind="tagging",
+            chunk=_count_of_run(connection, same) + 1,
+            attempt=max(palette.attempt for palette in asked),
+            parameters=parameters,
+            state="reserved",
+            request_count=len(asked),
+            foreign_ids=[],
+            is_proven=False,
+            live_completed=0,
+            live_failed=0,
+            workflow_id=workflow_id,
+            created_at=at,
+            **same,
+        )
+    )
+    rows = [
+        {"batch_id": batch_id, "position": position, "state": "open", **same, **palette._asdict()}
+        for position, palette in enumerate(asked)
+    ]
+    connection.execute(sa.insert(requests), rows)
+    expect(connection, workflow_id, batch_id)
+    announce(connection, "batches", [batch_id], at)
+    return batch_id
+
+
+def _count_of_run(connection: Connection, same: dict[str, Any]) -> int:
+    query = sa.select(sa.func.count()).select_from(batches).filter_by(**same)
+    return connection.execute(query).scalar_one()
+
+
+def load_batch(connection: Connection, batch_id: str) -> Batch:
+    """Return the batch with exactly this id."""
+    return Batch(*connection.execute(sa.select(batches).where(batches.c.id == batch_id)).one())
+
+
+def known_provider_ids(connection: Connection, provider: str, ids: Sequence[str]) -> set[str]:
+    """Return those of a provider's batch ids that belong to batches of ours already."""
+    query = sa.select(batches.c.provider_batch_id).where(
+        batches.c.provider == provider, batches.c.provider_batch_id.in_(ids)
+    )
+    return set(connection.execute(query).scalars())
+
+
+def find_batches(connection: Connection, text: str) -> list[Batch]:
+    """Return the batches that an operator may mean.
+
+    `text` is our id or its beginning, the workflow's id, or the provider's.
+    """
+    query = sa.select(batches).where(
+        sa.or_(
+            batches.c.id.startswith(text, autoescape=True),
+            batches.c.workflow_id == text,
+            batches.c.provider_batch_id == text,
+        )
+    )
+    return [Batch(*row) for row in connection.execute(query.limit(20))]
+
+
+def list_batches(
+    connection: Connection,
+    *,
+    states: Sequence[str] | None = None,
+    provider: str | None = None,
+    limit: int | None = None,
+) -> list[Batch]:
+    """Return batches, newest first."""
+    query = sa.select(batches).order_by(batches.c.created_at.desc(), batches.c.id).limit(limit)
+    if states is not None:
+        query = query.where(batches.c.state.in_(states))
+    if provider is not None:
+        query = query.where(batches.c.provider == provider)
+    return [Batch(*row) for row in connection.execute(query)]
+
+
+def list_open_batch_ids(connection: Connection) -> list[str]:
+    """Return the ids of batches that have not reached an end, oldest first."""
+    query = sa.select(batches.c.id).where(batches.c.state.in_(OPEN_STAGES))
+    return list(connection.execute(query.order_by(batches.c.created_at)).scalars())
+
+
+def count_open_requests(connection: Connection, target: ModelTarget, run_number: int) -> int:
+    """Return how many requests of a model's run are with the provider, or on their way."""
+    query = sa.select(sa.func.count()).select_from(requests)
+    return connection.execute(
+        query.where(
+            requests.c.prompt_version == target.prompt_version,
+            requests.c.provider == target.provider,
+            requests.c.model == target.model,
+            requests.c.run_number == run_number,
+            requests.c.state == "open",
+        )
+    ).scalar_one()
+
+
+def open_requests_of_model(connection: Connection, provider: str, model: str) -> int:
+    """Return how many requests wait at a model, over all runs and prompt versions."""
+    query = sa.select(sa.func.sum(batches.c.request_count)).where(
+        batches.c.provider == provider,
+        batches.c.model == model,
+        batches.c.state.in_(OPEN_STAGES),
+    )
+    waiting: int | None = connection.execute(query).scalar()
+    return waiting or 0
+
+
+class Ending(NamedTuple):
+    """How a batch of some model ended."""
+
+    error_class: str | None
+    error: str | None
+    request_count: int
+    ended_at: datetime
+
+
+def list_endings(
+    connection: Connection, provider: str, model: str, since: datetime
+) -> list[Ending]:
+    """Return how the newest batches of a model have ended since a moment, newest first."""
+    query = (
+        sa.select(*(batches.c[name] for name in Ending._fields))
+        .where(batches.c.provider == provider, batches.c.model == model)
+        .where(batches.c.ended_at > since)
+        .order_by(batches.c.ended_at.desc())
+        .limit(16)
+    )
+    return [Ending(*row) for row in connection.execute(query)]
+
+
+def update_batch(connection: Connection, batch_id: str, at: datetime, **values: object) -> None:
+    """Change columns of a batch and announce it."""
+    connection.execute(sa.update(batches).where(batches.c.id == batch_id).values(**values))
+    announce(connection, "batches", [batch_id], at)
+
+
+def request_cancel(connection: Connection, batch_id: str, at: datetime) -> bool:
+    """Ask for a batch to be cancelled; False when it has ended or was asked before."""
+    changed = connection.execute(
+        sa.update(batches)
+        .where(batches.c.id == batch_id, batches.c.cancel_requested_at.is_(None))
+        .where(batches.c.state.in_(OPEN_STAGES))
+        .values(cancel_requested_at=at)
+    )
+    if changed.rowcount:
+        announce(connection, "batches", [batch_id], at)
+    return bool(changed.rowcount)
+
+
+def list_requests(
+    connection: Connection, batch_id: str, start: int = 0, limit: int | None = None
+) -> list[Request]:
+    """Return the requests of a batch from a position on, in order."""
+    columns = (requests.c.position, requests.c.seed, requests.c.attempt, requests.c.state)
+    query = sa.select(*columns).where(requests.c.batch_id == batch_id, requests.c.position >= start)
+    return [
+        Request(*row)
+        for row in connection.execute(query.order_by(requests.c.position).limit(limit))
+    ]
+
+
+def count_requests(connection: Connection, batch_id: str) -> dict[str, int]:
+    """Return how many requests of a batch are in each state."""
+    query = sa.select(requests.c.state, sa.func.count()).where(requests.c.batch_id == batch_id)
+    return dict(connection.execute(query.group_by(requests.c.state)).tuples().all())
+
+
+def close_requests(
+    connection: Connection, batch_id: str, positions: Sequence[int], state: str
+) -> None:
+    """Close some requests with their end state: `succeeded`, `failed`."""
+    if positions:
+        connection.execute(
+            sa.update(requests)
+            .where(requests.c.batch_id == batch_id)
+            .where(requests.c.position == sa.bindparam("at_position"))
+            .values(state=state),
+            [{"at_position": position} for position in positions],
+        )
+
+
+def close_open_requests(connection: Connection, batch_id: str, state: str) -> None:
+    """Close what is still open: `missing` (asked, never answered) or `released` (never asked)."""
+    connection.execute(
+        sa.update(requests)
+        .where(requests.c.batch_id == batch_id, requests.c.state == "open")
+        .values(state=state)
+    )

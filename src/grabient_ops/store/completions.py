@@ -1,0 +1,53 @@
+"""on_complete: which endings of workflows have been delivered."""
+
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from grabient_ops.store.tables import completions
+
+Ending = Literal["success", "failed", "canceled"]
+
+
+class Due(NamedTuple):
+    """A workflow whose ending has not been delivered."""
+
+    workflow_id: str
+    batch_id: str
+
+
+def expect(connection: Connection, workflow_id: str, batch_id: str) -> None:
+    """Ask for on_complete; call it in the transaction that plans the workflow."""
+    connection.execute(sa.insert(completions).values(workflow_id=workflow_id, batch_id=batch_id))
+
+
+def list_due(connection: Connection) -> list[Due]:
+    """Return the workflows that have not been delivered."""
+    query = sa.select(completions.c.workflow_id, completions.c.batch_id)
+    return [
+        Due(*row) for row in connection.execute(query.where(completions.c.delivered_at.is_(None)))
+    ]
+
+
+def claim(connection: Connection, workflow_id: str, kind: Ending, at: datetime) -> bool:
+    """Mark an ending as delivered; False when somebody has done so before.
+
+    Call it first in the transaction that carries out the handler: both commit, or neither.
+    """
+    changed = connection.execute(
+        sa.update(completions)
+        .where(completions.c.workflow_id == workflow_id, completions.c.delivered_at.is_(None))
+        .values(delivered_at=at, kind=kind)
+    )
+    return bool(changed.rowcount)
+
+
+def rearm(connection: Connection, workflow_id: str) -> None:
+    """Expect another ending: the workflow was resumed or restarted."""
+    connection.execute(
+        sa.update(completions)
+        .where(completions.c.workflow_id == workflow_id)
+        .values(delivered_at=None, kind=None)
+    )

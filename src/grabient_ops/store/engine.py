@@ -1,0 +1,123 @@
+"""Opens the store: an engine for SQLite or PostgreSQL, and the schema brought up to date."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from sqlite3 import Connection as SqliteConnection
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from grabient_ops.errors import StoreError
+
+SCHEMA_REVISION = "0001"
+"""The newest file in `migrations/versions`; a test keeps them equal."""
+
+_SQLITE_PRAGMAS = ("busy_timeout=30000", "foreign_keys=ON", "journal_mode=WAL", "synchronous=FULL")
+
+
+class Store:
+    """The operational store. Transactions begin here; the modules beside this one do the SQL.
+
+    Attributes:
+        url: SQLAlchemy URL, password hidden.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._reader = engine.execution_options(read_only=True)
+        self.url = engine.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open a transaction that commits at the end of the block, or rolls back on an exception.
+
+        On SQLite it takes the write lock at once, so what it reads cannot change under it.
+        """
+        with _explained(self.url), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open one consistent snapshot; it blocks nobody and is not for writing."""
+        with _explained(self.url), self._reader.connect() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._engine.dispose()
+
+
+def open_store(url: str) -> Store:
+    """Open the store at a SQLAlchemy URL, creating or migrating its schema.
+
+    Raises:
+        StoreError: the database cannot be reached, or was written by a newer release.
+    """
+    engine = _make_engine(url)
+    with _explained(engine.url.render_as_string(hide_password=True)):
+        if _revision(engine) != SCHEMA_REVISION:
+            _migrate(engine)
+    return Store(engine)
+
+
+def _make_engine(url: str) -> Engine:
+    try:
+        parsed = sa.engine.make_url(url)
+    except sa.exc.ArgumentError as error:
+        message = (
+            "GRABIENT_OPS_DATABASE_URL is not a database URL such as postgresql+psycopg://host/db"
+        )
+        raise StoreError(message) from error
+    if parsed.get_backend_name() != "sqlite":
+        return sa.create_engine(parsed, isolation_level="READ COMMITTED", pool_pre_ping=True)
+    if parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(parsed, pool_size=20, max_overflow=20)
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: SqliteConnection, _record: object) -> None:
+    # The driver's own BEGIN is deferred, so a read before the first write would not be protected.
+    connection.isolation_level = None
+    for pragma in _SQLITE_PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    read_only = connection.get_execution_options().get("read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _revision(engine: Engine) -> str | None:
+    with engine.execution_options(read_only=True).connect() as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _migrate(engine: Engine) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", "grabient_ops.store:migrations")
+    # The write lock is taken before Alembic looks, so two first starts cannot migrate at once.
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            message = "the store was written by a newer grabient-ops; install that release"
+            raise StoreError(message) from error
+
+
+@contextmanager
+def _explained(url: str) -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        raise StoreError(f"the store {url} failed: {error.orig}") from error

@@ -1,0 +1,87 @@
+"""Palettes: the seeds that are to be tagged."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from grabient_ops.store.changes import announce
+from grabient_ops.store.tables import palettes, targets
+from grabient_ops.store.upsert import insert_new
+
+
+class NewPalette(NamedTuple):
+    """A valid palette on its way into the store."""
+
+    seed: str
+    format: str
+    coeff_key: str
+    source: str
+
+
+class StoredPalette(NamedTuple):
+    """A palette as it is stored."""
+
+    seed: str
+    format: str
+    coeff_key: str
+    image_key: str | None
+    source: str
+    created_at: datetime
+
+
+def add_palettes(connection: Connection, rows: Sequence[NewPalette], at: datetime) -> int:
+    """Add the palettes that are not there yet; return how many were new."""
+    values = [{**row._asdict(), "created_at": at} for row in rows]
+    added = insert_new(connection, palettes, values)
+    if added:
+        announce(connection, "palettes", ["*"], at)
+    return added
+
+
+def remove_palettes(connection: Connection, seeds: Iterable[str], at: datetime) -> int:
+    """Remove palettes and what was still planned for them; answers already paid for stay."""
+    removed = 0
+    for chunk in _chunks(seeds):
+        connection.execute(sa.delete(targets).where(targets.c.seed.in_(chunk)))
+        removed += connection.execute(
+            sa.delete(palettes).where(palettes.c.seed.in_(chunk))
+        ).rowcount
+        announce(connection, "palettes", chunk, at)
+    return removed
+
+
+def count_palettes(connection: Connection) -> int:
+    """Return how many palettes there are."""
+    return connection.execute(sa.select(sa.func.count()).select_from(palettes)).scalar_one()
+
+
+def list_palettes(
+    connection: Connection, limit: int | None = None, after: str = ""
+) -> list[StoredPalette]:
+    """Return palettes in the order of their seeds, `after` excluded."""
+    query = sa.select(palettes).where(palettes.c.seed > after).order_by(palettes.c.seed)
+    return [StoredPalette(*row) for row in connection.execute(query.limit(limit))]
+
+
+def first_seeds(connection: Connection, limit: int | None = None) -> list[str]:
+    """Return seeds, oldest palette first."""
+    query = sa.select(palettes.c.seed).order_by(palettes.c.created_at, palettes.c.seed)
+    return list(connection.execute(query.limit(limit)).scalars())
+
+
+def known_seeds(connection: Connection, seeds: Iterable[str]) -> set[str]:
+    """Return those of the seeds that are stored."""
+    known: set[str] = set()
+    for chunk in _chunks(seeds):
+        query = sa.select(palettes.c.seed).where(palettes.c.seed.in_(chunk))
+        known.update(connection.execute(query).scalars())
+    return known
+
+
+def _chunks(seeds: Iterable[str]) -> Iterator[list[str]]:
+    iterator = list(seeds)
+    for start in range(0, len(iterator), 500):
+        yield iterator[start : start + 500]

@@ -1,0 +1,54 @@
+"""Prompt versions: every text that was ever sent, by the hash of its content."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from grabient_ops.store.changes import announce
+from grabient_ops.store.tables import palette_tags, prompt_versions
+from grabient_ops.store.upsert import insert_new
+
+
+class PromptVersion(NamedTuple):
+    """A registered prompt."""
+
+    version: str
+    kind: str
+    content: str
+    message: str
+    created_at: datetime
+
+
+def register_prompt(connection: Connection, prompt: PromptVersion) -> bool:
+    """Keep a prompt version; return whether it was new. The first message stays."""
+    is_new = bool(insert_new(connection, prompt_versions, [prompt._asdict()]))
+    if is_new:
+        announce(connection, "prompts", [prompt.version], prompt.created_at)
+    return is_new
+
+
+def get_prompt(connection: Connection, version: str) -> PromptVersion | None:
+    """Return a prompt version by its full hash or an unambiguous beginning of it."""
+    query = sa.select(prompt_versions).where(
+        prompt_versions.c.version.startswith(version, autoescape=True)
+    )
+    rows = connection.execute(query.limit(2)).all()
+    return PromptVersion(*rows[0]) if len(rows) == 1 else None
+
+
+def list_prompts(connection: Connection) -> list[tuple[PromptVersion, int]]:
+    """Return (prompt version, stored answers under it), newest first."""
+    answers = (
+        sa.select(palette_tags.c.prompt_version, sa.func.count().label("n"))
+        .where(palette_tags.c.error_class.is_(None))
+        .group_by(palette_tags.c.prompt_version)
+        .subquery()
+    )
+    query = (
+        sa.select(prompt_versions, sa.func.coalesce(answers.c.n, 0))
+        .outerjoin(answers, answers.c.prompt_version == prompt_versions.c.version)
+        .order_by(prompt_versions.c.created_at.desc(), prompt_versions.c.version)
+    )
+    return [(PromptVersion(*row[:5]), row[5]) for row in connection.execute(query)]

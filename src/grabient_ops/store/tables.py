@@ -1,0 +1,225 @@
+"""The tables of the operational store, as SQLAlchemy sees them on SQLite and on PostgreSQL."""
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+from typing_extensions import override
+
+
+class Instant(sa.types.TypeDecorator[datetime]):
+    """An aware UTC datetime, kept as ISO 8601 text of fixed width: sortable and legible."""
+
+    impl = sa.String(32)
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
+        return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
+
+    @override
+    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else datetime.fromisoformat(value)
+
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Text = sa.Text
+Json = sa.JSON(none_as_null=True)
+
+notes = sa.Table(
+    "notes",
+    metadata,
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("value", Text, nullable=False),
+    comment="Small facts about this home: the current prompt, whether it is a demo.",
+)
+
+palettes = sa.Table(
+    "palettes",
+    metadata,
+    sa.Column("seed", Text, primary_key=True),
+    sa.Column("format", Text, nullable=False),
+    sa.Column("coeff_key", Text, nullable=False, index=True),
+    sa.Column("image_key", Text),
+    sa.Column("source", Text, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+)
+
+prompt_versions = sa.Table(
+    "prompt_versions",
+    metadata,
+    sa.Column("version", Text, primary_key=True),
+    sa.Column("kind", Text, nullable=False),
+    sa.Column("content", Text, nullable=False),
+    sa.Column("message", Text, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+)
+
+targets = sa.Table(
+    "targets",
+    metadata,
+    sa.Column("prompt_version", Text, primary_key=True),
+    sa.Column("provider", Text, primary_key=True),
+    sa.Column("model", Text, primary_key=True),
+    sa.Column("seed", Text, primary_key=True),
+    sa.Column("target_runs", sa.Integer, nullable=False),
+    comment="How often each palette is to be tagged by each model under a prompt version.",
+)
+
+batches = sa.Table(
+    "batches",
+    metadata,
+    sa.Column("id", Text, primary_key=True, comment="our nonce; prefix of every custom_id"),
+    sa.Column("kind", Text, nullable=False),
+    sa.Column("provider", Text, nullable=False),
+    sa.Column("model", Text, nullable=False),
+    sa.Column("run_number", sa.Integer, nullable=False),
+    sa.Column("prompt_version", Text, nullable=False),
+    sa.Column("chunk", sa.Integer, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("parameters", Json, nullable=False, comment="what was sent beside the texts"),
+    sa.Column("state", Text, nullable=False, index=True),
+    sa.Column("request_count", sa.Integer, nullable=False),
+    sa.Column("provider_batch_id", Text, index=True),
+    sa.Column("input_file_id", Text),
+    sa.Column("payload_sha256", Text),
+    sa.Column("high_water", Text),
+    sa.Column("foreign_ids", Json, nullable=False, comment="looked like ours, proved not to be"),
+    sa.Column("is_proven", sa.Boolean, nullable=False, comment="the provider's batch is ours"),
+    sa.Column(
+        "live_completed", sa.Integer, nullable=False, comment="the provider's word, for show"
+    ),
+    sa.Column("live_failed", sa.Integer, nullable=False, comment="the provider's word, for show"),
+    sa.Column("collect_cursor", Json, comment="file and line up to which results are stored"),
+    sa.Column("error_class", Text),
+    sa.Column("error", Text),
+    sa.Column("workflow_id", Text, nullable=False, unique=True),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("submit_started_at", Instant),
+    sa.Column("submitted_at", Instant),
+    sa.Column("cancel_requested_at", Instant),
+    sa.Column("ended_at", Instant),
+)
+sa.Index("ix_batches_model", batches.c.prompt_version, batches.c.provider, batches.c.model)
+
+requests = sa.Table(
+    "requests",
+    metadata,
+    sa.Column("batch_id", Text, primary_key=True),
+    sa.Column(
+        "position", sa.Integer, primary_key=True, comment="custom_id = <batch_id>-<position>"
+    ),
+    sa.Column("seed", Text, nullable=False),
+    sa.Column("provider", Text, nullable=False),
+    sa.Column("model", Text, nullable=False),
+    sa.Column("run_number", sa.Integer, nullable=False),
+    sa.Column("prompt_version", Text, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("state", Text, nullable=False),
+)
+sa.Index(
+    "uq_requests_open",
+    requests.c.prompt_version,
+    requests.c.provider,
+    requests.c.model,
+    requests.c.run_number,
+    requests.c.seed,
+    unique=True,
+    sqlite_where=requests.c.state == "open",
+    postgresql_where=requests.c.state == "open",
+)
+
+palette_tags = sa.Table(
+    "palette_tags",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("seed", Text, nullable=False),
+    sa.Column("provider", Text, nullable=False),
+    sa.Column("model", Text, nullable=False),
+    sa.Column("model_returned", Text),
+    sa.Column("run_number", sa.Integer, nullable=False),
+    sa.Column("prompt_version", Text, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("batch_id", Text, nullable=False, index=True),
+    sa.Column("tags", Json),
+    sa.Column("response", Text, comment="the answer, verbatim"),
+    sa.Column("error_class", Text),
+    sa.Column("error", Text),
+    sa.Column("excused", sa.Boolean, nullable=False, comment="an operator asked for another try"),
+    sa.Column("finish_reason", Text),
+    sa.Column("parse_stage", Text),
+    sa.Column("parser_version", sa.Integer),
+    sa.Column("ambiguous", Json, comment="fields whose value was no single vote"),
+    sa.Column("input_tokens", sa.Integer, nullable=False),
+    sa.Column("output_tokens", sa.Integer, nullable=False),
+    sa.Column("cached_tokens", sa.Integer, nullable=False),
+    sa.Column("reasoning_tokens", sa.Integer, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    comment="Every answer and every failure, append-only; at most one success per key.",
+)
+_KEY = ("prompt_version", "provider", "model", "run_number", "seed")
+sa.Index(
+    "uq_palette_tags_attempt", *(palette_tags.c[name] for name in (*_KEY, "attempt")), unique=True
+)
+sa.Index(
+    "uq_palette_tags_success",
+    *(palette_tags.c[name] for name in _KEY),
+    unique=True,
+    sqlite_where=palette_tags.c.error_class.is_(None),
+    postgresql_where=palette_tags.c.error_class.is_(None),
+)
+sa.Index("ix_palette_tags_seed", palette_tags.c.seed)
+sa.Index(
+    "ix_palette_tags_errors",
+    palette_tags.c.error_class,
+    palette_tags.c.id,
+    sqlite_where=palette_tags.c.error_class.is_not(None),
+    postgresql_where=palette_tags.c.error_class.is_not(None),
+)
+
+stray_results = sa.Table(
+    "stray_results",
+    metadata,
+    sa.Column("batch_id", Text, primary_key=True),
+    sa.Column("file", Text, primary_key=True),
+    sa.Column("line", sa.Integer, primary_key=True, comment="from 1"),
+    sa.Column("kind", Text, nullable=False, comment="duplicate, unknown or unreadable"),
+    sa.Column("reason", Text, nullable=False),
+    sa.Column("raw", sa.LargeBinary, nullable=False, comment="the line, verbatim"),
+    sa.Column("created_at", Instant, nullable=False),
+    comment="Lines of result files that belong to no open request: kept and counted.",
+)
+
+completions = sa.Table(
+    "completions",
+    metadata,
+    sa.Column("workflow_id", Text, primary_key=True),
+    sa.Column("batch_id", Text, nullable=False),
+    sa.Column("delivered_at", Instant),
+    sa.Column("kind", Text, comment="success, failed or canceled, once delivered"),
+    comment="on_complete of every workflow: delivered exactly once for each of its endings.",
+)
+sa.Index(
+    "ix_completions_due",
+    completions.c.workflow_id,
+    sqlite_where=completions.c.delivered_at.is_(None),
+    postgresql_where=completions.c.delivered_at.is_(None),
+)
+
+changes = sa.Table(
+    "changes",
+    metadata,
+    sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("topic", Text, nullable=False),
+    sa.Column("key", Text, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    comment="What changed, written in the transaction that changed it.",
+    sqlite_autoincrement=True,
+)

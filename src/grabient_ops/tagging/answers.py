@@ -1,0 +1,86 @@
+"""What an answer is worth: its tags, or the reason why it has none."""
+
+from dataclasses import dataclass
+
+from grabient_ops.tagging.coercion import ENOUGH_FIELDS, Tags, fields_in, to_tags
+from grabient_ops.tagging.outcome import ErrorClass
+from grabient_ops.tagging.recovery import Stage, recover
+
+PARSER_VERSION = "1"
+"""Changes whenever the same text may give other tags; stored answers can then be parsed again."""
+
+_CUT = frozenset({"length", "max_tokens", "max_output_tokens", "model_context_window_exceeded"})
+_REFUSED = frozenset(
+    {
+        "refusal",
+        "refused",
+        "content_filter",
+        "safety",
+        "image_safety",
+        "recitation",
+        "language",
+        "blocklist",
+        "prohibited_content",
+        "spii",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedAnswer:
+    """One answer, parsed.
+
+    Attributes:
+        tags: the ten fields in order, six lists and four words or None; None when unusable.
+        error_class: `refused`, `truncated` or `unparsable`; None when `tags` is there.
+        stage: how far the object had to be searched for, `none` when no known key was found.
+        ambiguous: the categorical fields where several words were given, and so no vote counts.
+        error: why there are no tags, one sentence; None when `tags` is there.
+    """
+
+    tags: Tags | None
+    error_class: ErrorClass | None
+    stage: Stage
+    ambiguous: tuple[str, ...] = ()
+    error: str | None = None
+
+    @property
+    def repaired(self) -> bool:
+        """Whether the text was more, or less, than one JSON document."""
+        return self.stage not in {"strict", "none"}
+
+
+def parse_answer(text: str, finish_reason: str | None = None) -> ParsedAnswer:
+    """Parse the text of one answer; never raises.
+
+    An answer is usable when at least eight of the ten keys are there and at least one of them holds
+    a tag or a word. Tags keep their spelling and script. A string that was cut is never a tag.
+
+    Args:
+        text: what the model wrote, verbatim.
+        finish_reason: why it stopped, in any provider's words and case.
+    """
+    reason = (finish_reason or "").rpartition(".")[2].lower()
+    if reason in _REFUSED:
+        error = f"The model refused or was stopped by a filter ({reason})."
+        return ParsedAnswer(None, ErrorClass.REFUSED, "none", error=error)
+    stage: Stage = "none"
+    known = 0
+    for tried, values in recover(text):
+        # The fullest object first, and of equals the last: the earlier ones are drafts or examples.
+        for fields in sorted(map(fields_in, reversed(values)), key=len, reverse=True):
+            if len(fields) > known:
+                stage, known = tried, len(fields)
+            tags, ambiguous = to_tags(fields)
+            if len(fields) >= ENOUGH_FIELDS and any(tags.values()):
+                return ParsedAnswer(tags, None, tried, ambiguous)
+    error_class = ErrorClass.TRUNCATED if reason in _CUT else ErrorClass.UNPARSABLE
+    return ParsedAnswer(None, error_class, stage, error=_shortcoming(known, cut=reason in _CUT))
+
+
+def _shortcoming(known: int, *, cut: bool) -> str:
+    if known >= ENOUGH_FIELDS:
+        what = "holds no tag, only empty fields or placeholders"
+    else:
+        what = f"holds {known} of the ten fields, {ENOUGH_FIELDS} are needed"
+    return f"The answer was cut at the token limit and {what}." if cut else f"The answer {what}."

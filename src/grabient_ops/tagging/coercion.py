@@ -1,0 +1,159 @@
+"""Turns the JSON that a model wrote into the ten fields, keeping every tag as it was given."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from grabient_ops.tagging.vocabulary import CATEGORIES, FIELDS, SYNONYMS
+
+Tags = dict[str, list[str] | str | None]
+"""All ten fields in order: six lists of tags, four words or None."""
+
+ENOUGH_FIELDS = 8
+"""Known keys that make an object an answer; with fewer, chance hits in broken text get through."""
+
+MAX_TAG_CHARS = 100
+
+_MAX_WRAPPERS = 3
+_MAX_NESTING = 4
+_MAX_TEXT_CHARS = 1000  # a longer string is prose; also bounds the cache
+_CACHED_TEXTS = 8192
+
+_SPELLING = re.compile(r"[\s_\u2010-\u2015-]+")
+# Also the Chinese and Japanese comma, enumeration comma and semicolon.
+_SEPARATOR = re.compile(r",(?!\d)|[;\uff0c\u3001\uff1b\r\n]")
+_EITHER_OR = re.compile(r"[,;/|\uff0c\u3001\uff1b\r\n]")
+_COUNT = re.compile(r"\s*\d{1,2}\s*(?:[-\u2013,]|to|or)\s*\d{1,2}\b")
+_COLOUR_CODE = re.compile(
+    r"\(?(?:#[0-9a-f]{3,8}\b|\b(?:rgb|hsl|hsv|hwb|lab|lch|oklab|oklch)a? ?\([^)]*\)?)\)?",
+    re.IGNORECASE,
+)
+_JSON = re.compile(r'"\s*[:\]}]|[\[{]\s*"')
+_BARE_HEX = re.compile(r"(?=[a-f]*\d)[0-9a-f]{6}", re.IGNORECASE)
+_REPLACED = {ord("\t"): " "} | dict.fromkeys(
+    (*range(9), *range(10, 32), *range(127, 160), *range(0xD800, 0xE000))
+)
+_NOTHING = frozenset({"none", "null", "n/a", "na", "nil", "undefined", "unknown", "string"})
+
+
+def fields_in(value: object, wrappers: int = _MAX_WRAPPERS) -> dict[str, Any]:
+    """Return the known keys of an answer, however it is wrapped, each with its raw value.
+
+    Keys are matched without regard to case, blanks, hyphens and underscores. Of several objects
+    (`{"tags": {...}}`, `[{...}]`, JSON inside a string) the one with the most known keys counts.
+    """
+    if isinstance(value, str):
+        value = _json_in(value)
+    known: dict[str, Any] = {}
+    inner: Iterable[object] = ()
+    if isinstance(value, dict):
+        known = {field: item for key, item in value.items() if (field := _field(key))}
+        inner = value.values()
+    elif isinstance(value, list):
+        inner = value
+    if len(known) >= ENOUGH_FIELDS or not wrappers:
+        return known
+    return max((known, *(fields_in(item, wrappers - 1) for item in inner)), key=len)
+
+
+def to_tags(fields: Mapping[str, object]) -> tuple[Tags, tuple[str, ...]]:
+    """Return the ten fields, and the names of those where several words stood for one.
+
+    A list field holds distinct tags (case aside, the first spelling stays): strings, split at
+    commas, semicolons and line ends, outer blanks, control characters and lone surrogates off. Not
+    tags are: numbers, objects, pieces of JSON, colour codes, counts such as "2-5 feelings", "none"
+    and its like, what has neither letter nor emoji, and what is longer than `MAX_TAG_CHARS`.
+
+    A categorical field holds a word of its vocabulary or None. Several different words are no vote,
+    whatever they are: the first one would be the first option of the prompt.
+    """
+    tags: Tags = {}
+    ambiguous = []
+    for field in FIELDS:
+        value = fields.get(field)
+        words = _WORDS.get(field)
+        if words is None:
+            tags[field] = _tag_list(value)
+        elif isinstance(value, str) and value in words:
+            tags[field] = words[value]
+        else:
+            given = _words_in(value, words)
+            tags[field] = _vote(given, CATEGORIES[field])
+            ambiguous += [field] * (len(given) > 1)
+    return tags, tuple(ambiguous)
+
+
+@lru_cache(maxsize=256)
+def _field(key: str) -> str | None:
+    return _FIELDS_BY_SQUASHED_KEY.get(re.sub(r"[\s_-]", "", key).casefold())
+
+
+def _json_in(text: str) -> object:
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        return None
+
+
+def _texts(value: object) -> list[str]:
+    items = value if isinstance(value, list) else [value]
+    texts = [item for item in items if isinstance(item, str)]
+    for _ in range(_MAX_NESTING):
+        if len(texts) == len(items):
+            break
+        items = [inner for item in items for inner in (item if isinstance(item, list) else [item])]
+        texts = [item for item in items if isinstance(item, str)]
+    return texts
+
+
+def _words_in(value: object, spelled: Mapping[str, str]) -> set[str]:
+    words = (_spelling(word) for text in _texts(value) for word in _EITHER_OR.split(text))
+    return {spelled.get(word, word) for word in words if word}
+
+
+def _vote(given: set[str], choices: tuple[str, ...]) -> str | None:
+    return next((word for word in choices if given == {word}), None)
+
+
+def _spelling(word: str) -> str:
+    return _SPELLING.sub("-", word.strip(" \t\"'.!").casefold())
+
+
+def _tag_list(value: object) -> list[str]:
+    distinct: dict[str, str] = {}
+    for text in _texts(value):
+        for key, tag in _tags_in(text) if len(text) <= _MAX_TEXT_CHARS else ():
+            distinct.setdefault(key, tag)
+    return list(distinct.values())
+
+
+@lru_cache(maxsize=_CACHED_TEXTS)
+def _tags_in(text: str) -> tuple[tuple[str, str], ...]:
+    if _COUNT.match(text) or _JSON.search(text):
+        return ()
+    pieces = _SEPARATOR.split(_COLOUR_CODE.sub("", text))
+    tags = (piece.translate(_REPLACED).strip() for piece in pieces)
+    return tuple((tag.casefold(), tag) for tag in tags if _is_tag(tag))
+
+
+def _is_tag(text: str) -> bool:
+    return (
+        0 < len(text) <= MAX_TAG_CHARS
+        and any(char.isalpha() or unicodedata.category(char) == "So" for char in text)
+        and text.casefold() not in _NOTHING
+        and not _BARE_HEX.fullmatch(text)
+    )
+
+
+_FIELDS_BY_SQUASHED_KEY = {field.replace("_", ""): field for field in FIELDS} | {
+    "dominantcolours": "dominant_colors"
+}
+_WORDS = {
+    field: {word: word for word in words}
+    | {_spelling(word): meant for word, meant in SYNONYMS[field].items()}
+    for field, words in CATEGORIES.items()
+}
