@@ -43,6 +43,11 @@ class Sandbox:
         """What was accepted and billed."""
         return self.call("/sandbox/ledger")
 
+    def entry(self, batch_id: str) -> dict[str, Any]:
+        """What the ledger says about one batch."""
+        (found,) = (entry for entry in self.ledger()["batches"] if entry["id"] == batch_id)
+        return dict(found)
+
     def faults(self, **rates: float) -> None:
         """Change some fault rates; the others stay."""
         self.call("/sandbox/faults", rates)
@@ -82,19 +87,41 @@ def start_sandbox(*options: str, latency_s: float = 0.1, seed: int = 7) -> Sandb
     return Sandbox(ready["url"], ready["env"], process)
 
 
-@pytest.fixture
-def sandbox_starter() -> Iterator[SandboxStarter]:
-    """Start sandboxes with options of one's own; all are stopped in the end."""
-    started: list[Sandbox] = []
+def _started() -> Iterator[SandboxStarter]:
+    running: list[Sandbox] = []
 
     def start(*options: str, latency_s: float = 0.1, seed: int = 7) -> Sandbox:
-        started.append(start_sandbox(*options, latency_s=latency_s, seed=seed))
-        return started[-1]
+        running.append(start_sandbox(*options, latency_s=latency_s, seed=seed))
+        return running[-1]
 
     yield start
-    for sandbox in started:
+    for sandbox in running:
         if sandbox.process.poll() is None:
             sandbox.stop()
+
+
+sandbox_starter = pytest.fixture(_started, name="sandbox_starter")
+"""Starts sandboxes with options of one's own; they are stopped after the test."""
+
+many_sandboxes = pytest.fixture(_started, name="many_sandboxes", scope="module")
+"""The same, stopped after the module."""
+
+_session_sandboxes = pytest.fixture(_started, name="_session_sandboxes", scope="session")
+
+
+@pytest.fixture(scope="session")
+def _one_sandbox(_session_sandboxes: SandboxStarter) -> Sandbox:
+    return _session_sandboxes()
+
+
+@pytest.fixture
+def shared_sandbox(_one_sandbox: Sandbox) -> Iterator[Sandbox]:
+    """One sandbox for many tests: quick to have, with other tests' batches in it.
+
+    Faults that a test switches on are switched off after it.
+    """
+    yield _one_sandbox
+    _one_sandbox.faults(**dict.fromkeys(_one_sandbox.call("/sandbox/faults"), 0.0))
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def test_a_token_is_read_as_javascript_reads_it(token: str, number: float) -> No
 
 
 @pytest.mark.parametrize(
-    "token", ["", "nan", "inf", "infinity", "abc1.5", "１", "\x1c1", "\x851", "+", "e5"]
+    "token", ["", "nan", "inf", "infinity", "abc1.5", "\uff11", "\x1c1", "\x851", "+", "e5"]
 )
 def test_a_token_without_a_number_at_its_beginning_is_nan(token: str) -> None:
     assert math.isnan(parse_number(token))

@@ -140,7 +140,7 @@ def test_encoding_leaves_the_catalog_as_it_was(
     system=st.text(),
     extra=st.dictionaries(st.text(), st.text()),
 )
-def test_any_text_arrives_in_its_place_and_nothing_else_changes(  # noqa: PLR0913, PLR0917 - a table
+def test_any_text_arrives_in_its_place_and_nothing_else_changes(  # noqa: PLR0917 - a table
     offline: Offline,
     model_of: ModelOf,
     name: ProviderName,

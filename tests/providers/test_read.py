@@ -2,17 +2,13 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from grabient_ops.providers.base import (
-    PROVIDERS,
     Answered,
     Failed,
     Provider,
     ProviderName,
     Result,
-    Unreadable,
 )
 from grabient_ops.tagging.outcome import ErrorClass
 from grabient_ops.tagging.usage import Usage
@@ -299,127 +295,3 @@ def test_a_failed_gemini_row_is_classed_by_grpc_code_or_http_status(
     result = read(offline, "google", {"key": "k1-0", "error": {"code": code, "message": "why"}})
 
     assert result == Failed("k1-0", error_class, "why")
-
-
-@pytest.mark.parametrize("name", PROVIDERS)
-@pytest.mark.parametrize(
-    "line",
-    [
-        b"",
-        b"\n",
-        b"{",
-        b"null",
-        b"[]",
-        b'"text"',
-        b"{}",
-        b'{"custom_id":null,"key":7}',
-        b'{"custom_id":"","key":""}',
-        b"[" * 5000,
-        b'{"a":' * 5000,
-        b"\xff\xfe",
-        b"9" * 5000,
-    ],
-)
-def test_a_line_of_nobody_is_unreadable(offline: Offline, name: ProviderName, line: bytes) -> None:
-    result = offline[name].read(line)
-
-    assert isinstance(result, Unreadable)
-    assert "\n" not in result.reason
-    assert len(result.reason) < 400
-
-
-@pytest.mark.parametrize(
-    ("name", "row"),
-    [
-        ("openai", chat_row(chat(content="A\u2028B\u2029C\x85D"))),
-        ("google", gemini_row({"text": "A\u2028B\u2029C\x85D"})),
-        (
-            "anthropic",
-            message_row(
-                type="succeeded", message=message({"type": "text", "text": "A\u2028B\u2029C\x85D"})
-            ),
-        ),
-    ],
-)
-def test_unicode_line_separators_stay_in_the_answer(
-    offline: Offline, name: ProviderName, row: Json
-) -> None:
-    result = read(offline, name, row)
-
-    assert isinstance(result, Answered)
-    assert result.text == "A\u2028B\u2029C\x85D"
-
-
-def test_a_broken_character_costs_itself_and_not_the_answer(offline: Offline) -> None:
-    line = json.dumps(chat_row(chat(content="calm \ud83d sea"))).encode()
-    broken = json.dumps(chat_row(chat(content="calm X sea"))).encode().replace(b"X", b"\xff")
-
-    for result in (offline["openai"].read(line), offline["openai"].read(broken)):
-        assert isinstance(result, Answered)
-        assert result.text == "calm \ufffd sea"
-
-
-@pytest.mark.parametrize("tokens", [-1, 2**70, 1.5, "many", None, True, [], {}])
-def test_a_count_that_is_none_is_zero(offline: Offline, tokens: object) -> None:
-    body = {**chat(), "usage": {"prompt_tokens": tokens, "completion_tokens": 3}}
-
-    result = read(offline, "openai", chat_row(body))
-
-    assert isinstance(result, Answered)
-    assert result.usage == Usage(0, 3)
-
-
-_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-@pytest.mark.parametrize("name", PROVIDERS)
-@given(line=st.binary() | st.text().map(str.encode))
-def test_reading_never_raises_on_bytes(offline: Offline, name: ProviderName, line: bytes) -> None:
-    assert isinstance(offline[name].read(line), Answered | Failed | Unreadable)
-
-
-@st.composite
-def mangled(draw: st.DrawFn, row: Json) -> Json:
-    """`row` with the value at some path replaced by any JSON."""
-    copy: Json = json.loads(json.dumps(row))
-    place: Any = copy
-    while True:
-        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
-        key = draw(st.sampled_from(keys))
-        child = place[key]
-        if not isinstance(child, dict | list) or not child or draw(st.booleans()):
-            place[key] = draw(_JSON)
-            return copy
-        place = child
-
-
-@pytest.mark.parametrize(
-    ("name", "row"),
-    [
-        ("openai", chat_row(chat())),
-        ("openai", chat_row(BAD, 400)),
-        (
-            "anthropic",
-            message_row(type="succeeded", message=message({"type": "text", "text": "x"})),
-        ),
-        ("anthropic", message_row(type="errored", error=anthropic_error("api_error"))),
-        ("google", gemini_row({"text": TEXT})),
-        ("google", {"key": "k1-0", "error": {"code": 3, "message": "why"}}),
-    ],
-)
-@given(data=st.data())
-def test_reading_never_raises_on_a_row_of_another_shape(
-    offline: Offline, name: ProviderName, row: Json, data: st.DataObject
-) -> None:
-    line = json.dumps(data.draw(mangled(row))).encode()
-
-    result = offline[name].read(line)
-
-    assert isinstance(result, Answered | Failed | Unreadable)
-    if isinstance(result, Answered):
-        assert isinstance(result.text, str)
-        result.text.encode()

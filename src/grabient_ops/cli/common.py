@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from grabient_ops.app import App
 
+_PIPE_WIDTH = 160
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 
@@ -58,7 +59,10 @@ def console(*, stderr: bool = False) -> "Console":
     """Return a Rich console that takes nothing in data for markup."""
     from rich.console import Console
 
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    # A file or a pipe has no width of its own; 80 columns would cut model names.
+    is_terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    width = None if is_terminal else _PIPE_WIDTH
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, width=width)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:

@@ -1,15 +1,163 @@
 """`grabient-ops errors`."""
 
-import typer
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at errors.")
+import typer
+from typer.core import TyperGroup
+from typing_extensions import override
+
+from grabient_ops.cli.common import Json, open_app, print_json, print_line, print_table, warn
+from grabient_ops.cli.legible import legible
+from grabient_ops.errors import ConfigError
+
+if TYPE_CHECKING:
+    from grabient_ops.app import App
+    from grabient_ops.store.responses import StoredError
+
+
+class _ListByDefault(TyperGroup):
+    """`errors` alone, or with options only, means `errors list`."""
+
+    @override
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_ListByDefault, rich_markup_mode=None, help="Look at failures, and have them asked again."
+)
+Class = Annotated[str | None, typer.Option("--class", help="Only this class, e.g. unparsable.")]
+Model = Annotated[str | None, typer.Option(help="Only this model, by the provider's id.")]
+Provider = Annotated[str | None, typer.Option(help="Only this provider.")]
+Run = Annotated[int | None, typer.Option(min=1, help="Only this run.")]
+Batch = Annotated[str | None, typer.Option(help="Only this batch; its beginning will do.")]
+
+_SHOWN_ROWS = 50
+_SHOWN_CHARACTERS = 2000
 
 
 @app.command("list")
-def list_() -> None:
-    """List errors."""
+def list_(
+    class_: Class = None,
+    model: Model = None,
+    provider: Provider = None,
+    run: Run = None,
+    batch: Batch = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="How many; default: 50, with --json all.")
+    ] = None,
+    after: Annotated[int, typer.Option(metavar="ID", help="Begin after this failure.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Count failures by class and model; with a filter, list them with what the model wrote."""
+    from grabient_ops.store.responses import list_errors
+
+    app = open_app()
+    equal = _filters(app, class_, model, provider, run, batch)
+    if not (as_json or limit or after or any(equal.values())):
+        _print_groups(app)
+        return
+    if limit is None and not as_json:
+        limit = _SHOWN_ROWS
+    with app.store.read() as connection:
+        found = list_errors(connection, limit=limit, after=after, **equal)
+    if as_json:
+        print_json([error._asdict() for error in found])
+        return
+    for error in found:
+        _print_error(error)
+    if len(found) == limit:
+        warn(f"there may be more: --after {found[-1].id}")
 
 
 @app.command()
-def show() -> None:
-    """Show one."""
+def retry(
+    class_: Class = None,
+    model: Model = None,
+    provider: Provider = None,
+    run: Run = None,
+    batch: Batch = None,
+    as_json: Json = False,
+) -> None:
+    """Have failed requests asked again, as if they had not been; answered ones are left alone."""
+    from grabient_ops.store.responses import excuse_errors
+
+    app = open_app()
+    equal = _filters(app, class_, model, provider, run, batch)
+    with app.store.write() as connection:
+        count = excuse_errors(connection, app.services.now(), **equal)
+    if as_json:
+        print_json({"requests": count})
+        return
+    print_line(f"{count:,} failed requests may be asked again; a running worker goes on with them")
+
+
+def _filters(
+    app: "App", class_: str | None, model: str | None, provider: str | None,
+    run: int | None, batch: str | None,
+) -> dict[str, str | int | None]:  # fmt: skip
+    """Return the columns to filter by; a model may also be written `provider/id`."""
+    from grabient_ops.providers.base import PROVIDERS
+    from grabient_ops.tagging.outcome import ErrorClass
+
+    _check("--class", class_, tuple(ErrorClass))
+    _check("--provider", provider, PROVIDERS)
+    if model is not None and provider is None:
+        provider, model = _model(app, model)
+    return {
+        "error_class": class_,
+        "model": model,
+        "provider": provider,
+        "run_number": run,
+        "batch_id": None if batch is None else _batch_id(app, batch),
+    }
+
+
+def _check(option: str, word: str | None, known: Sequence[str]) -> None:
+    if word is not None and word not in known:
+        raise typer.BadParameter(f"{word!r} is none of {', '.join(known)}", param_hint=option)
+
+
+def _model(app: "App", name: str) -> tuple[str | None, str]:
+    """Failures outlive the catalog: a name that it does not know is taken as it is."""
+    try:
+        found = app.catalog.find(name)
+    except ConfigError:
+        return None, name
+    return found.provider, found.id
+
+
+def _batch_id(app: "App", text: str) -> str:
+    from grabient_ops.pipeline.recovery import find_batch
+
+    return find_batch(app.services, text).id
+
+
+def _print_groups(app: "App") -> None:
+    from grabient_ops.store.responses import count_strays, group_errors
+
+    with app.store.read() as connection:
+        groups = group_errors(connection)
+        strays = count_strays(connection)
+    rows = [
+        (group.error_class, f"{group.provider}/{group.model}", group.failures, group.unanswered)
+        for group in groups
+    ]
+    print_table(["class", "model", "#failures", "#unanswered"], rows)
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(strays.items()))
+    print_line(f"lines that belong to no open request: {kinds or 'none'}")
+
+
+def _print_error(error: "StoredError") -> None:
+    excused = ", excused" if error.excused else ""
+    print_line(
+        f"#{error.id} {error.error_class}{excused}: {error.provider}/{error.model}, "
+        f"run {error.run_number}, attempt {error.attempt}, batch {error.batch_id}"
+    )
+    print_line(f"  {error.seed}")
+    print_line(f"  {legible(error.error or '', _SHOWN_CHARACTERS)}")
+    for line in legible(error.response or "", _SHOWN_CHARACTERS).splitlines():
+        print_line(f"  | {line}")

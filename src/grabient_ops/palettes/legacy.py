@@ -16,8 +16,10 @@ from grabient_ops.palettes.palette import (
 LARGEST_PHASE = math.pi + 0.001
 
 _SHAPE = re.compile(r"[A-Za-z0-9+\-$]{20,200}")
-_CLEAN_NUMBER = r"-?(?:[0-9]{0,6}\.[0-9]{1,3}|[0-9]{1,6})"
-_CLEAN = re.compile(rf"{_CLEAN_NUMBER}(?:,{_CLEAN_NUMBER}){{11}}(?:(?:,{_CLEAN_NUMBER}){{4}})?")
+_PLAIN_NUMBER = r"-?(?:[0-9]{0,6}\.[0-9]{1,3}|[0-9]{1,6})"
+PLAIN_NUMBERS = rf"{_PLAIN_NUMBER}(?:,{_PLAIN_NUMBER}){{11}}(?:(?:,{_PLAIN_NUMBER}){{4}})?"
+"""Pattern of numbers that need no rounding, and that float() reads as JavaScript does."""
+_PLAIN = re.compile(PLAIN_NUMBERS)
 
 
 def read_legacy(seed: str) -> list[float]:
@@ -52,8 +54,8 @@ def _shape_reason(seed: str) -> str:
 
 def _numbers(csv: str) -> list[float]:
     tokens = csv.split(",")
-    if _CLEAN.fullmatch(csv):
-        # Nothing to round, and float() reads such tokens as JavaScript does; + 0.0 drops a sign.
+    if _PLAIN.fullmatch(csv):
+        # + 0.0 drops the sign of a written minus zero.
         numbers = [float(token) + 0.0 for token in tokens]
         return numbers[:12] + _globals(numbers[12:])
     if len(tokens) not in {12, 16}:

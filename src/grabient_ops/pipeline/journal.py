@@ -31,7 +31,7 @@ def launch_journal(url: str) -> None:
         "serializer": JournalSerializer(),
         "log_level": "ERROR",
         "console_log_level": "CRITICAL",
-        "notification_listener_polling_interval_sec": 5.0,
+        "notification_listener_polling_interval_sec": 0.5,
     }
     if url.startswith("sqlite"):
         config["system_database_engine"] = _journal_engine(url)

@@ -66,6 +66,9 @@ class Worker:
         Returns:
             The standstill; None when `stop` was called.
         """
+        plan = self._planner.plan()
+        if until_done and self._is_standstill(plan):
+            return Standstill(plan.blocked)
         launch_journal(self._journal_url)
         try:
             return self._loop(until_done=until_done, on_tick=on_tick)

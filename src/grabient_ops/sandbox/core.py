@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 from grabient_ops.sandbox.faults import Faults
@@ -55,6 +56,10 @@ class Core:
         self.faults = faults
         self.seed = seed
         self.latency_s = latency_s
+
+    def digested(self, batch_id: str) -> Path:
+        """Where a batch's requests are, as `intake.survey` left them."""
+        return self.state.blob(batch_id + ".requests")
 
     def submit(self, draft: Draft, drawn: tuple[str, ...]) -> Batch:
         """Accept a batch for good.

@@ -1,12 +1,15 @@
-"""What a provider's lines look like: all in which the four differ while results are made."""
+"""How a provider's lines are read and written: all in which the four differ in a batch's middle."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from grabient_ops.sandbox.lifecycle import Stage
-from grabient_ops.sandbox.personas.voice import Answer, Ask
+from grabient_ops.sandbox.personas.talk import Answer, Ask
 
 JsonObject = dict[str, Any]
+
+Part = Literal["output", "errors", "all"]
+"""Which result file: OpenAI and Groq split answers from errors, Anthropic and Gemini do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +27,22 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Maker:
-    """From what a batch's result lines take their ids and times.
+class Place:
+    """Which line of which batch: what ids and times are made of.
 
     Attributes:
-        model: as the client asked for it.
-        created: unix time, whole seconds.
+        tag: the end of the batch's id.
+        created: unix time of the batch, whole seconds.
+        index: position of the request in the batch.
     """
 
-    batch_id: str
-    model: str
+    tag: str
     created: int
-    index: int = 0
+    index: int
 
 
-class Dialect(Protocol):
-    """Reads one provider's input lines and writes its result lines."""
+class Reader(Protocol):
+    """Reads the input lines of one provider."""
 
     def screen(self, line: JsonObject, batch_model: str | None) -> Problem | None:
         """Say why this line spoils the whole file, or None."""
@@ -56,17 +59,24 @@ class Dialect(Protocol):
     def check(self, body: JsonObject) -> Problem | None:
         """Say why this one request is refused although its batch runs, or None."""
 
+    def schema(self, body: JsonObject) -> JsonObject | None:
+        """The JSON schema that the answer must obey, if one was given."""
+
     def ask(self, body: JsonObject) -> Ask:
         """What the model is asked."""
 
-    def answered(self, key: str, answer: Answer, maker: Maker) -> JsonObject:
+
+class Writer(Protocol):
+    """Writes the result lines of one provider."""
+
+    def answered(self, key: str, answer: Answer, place: Place) -> JsonObject:
         """A result line with an answer."""
 
-    def rejected(self, key: str, problem: Problem, maker: Maker) -> JsonObject:
+    def rejected(self, key: str, problem: Problem, place: Place) -> JsonObject:
         """A result line for a request that was refused."""
 
-    def failed(self, key: str, maker: Maker) -> JsonObject:
+    def failed(self, key: str, place: Place) -> JsonObject:
         """A result line for a request that failed on the provider's side."""
 
-    def unreached(self, key: str, end: Stage, maker: Maker) -> JsonObject:
+    def unreached(self, key: str, end: Stage, place: Place) -> JsonObject:
         """A result line for a request whose turn never came."""

@@ -1,23 +1,21 @@
-"""Result files, made while they are read: nothing but the input is stored, memory stays flat."""
+"""Result files, made while they are read: no answer is ever stored, and memory stays flat."""
 
 import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from random import Random
-from typing import Literal
 
 import orjson
 
 from grabient_ops.sandbox.core import one_in_five
-from grabient_ops.sandbox.dialect import Dialect, JsonObject, Maker, Problem
-from grabient_ops.sandbox.intake import read_lines
+from grabient_ops.sandbox.dialect import JsonObject, Part, Place, Problem, Writer
+from grabient_ops.sandbox.intake import Request, read_requests, read_schemas
 from grabient_ops.sandbox.lifecycle import ANSWERED, MISSING, REJECTED, Progress
-from grabient_ops.sandbox.personas.voice import Answer, Voice
+from grabient_ops.sandbox.personas.shape import Shape
+from grabient_ops.sandbox.personas.talk import Answer
+from grabient_ops.sandbox.personas.voice import Voice
 from grabient_ops.sandbox.state import Batch
-
-Part = Literal["output", "errors", "all"]
-"""OpenAI and Groq split answers from errors; Anthropic and Gemini do not."""
 
 _CHUNK = 500
 _ODD_REQUEST = Problem("Invalid value for this request.", "invalid_request_error")
@@ -25,69 +23,85 @@ _UNTIDY = frozenset({"anthropic", "google"})
 _KEY = re.compile(rb'"(custom_id|key)":"')
 _GARBAGE = b'{"id": "batch_req_0", "custom_id": "\xf0\x9f'
 
-Line = tuple[int, JsonObject]
+Line = tuple[int, Request]
 
 
 def result_chunks(
-    batch: Batch, seen: Progress, dialect: Dialect, blob: Path, part: Part
+    batch: Batch, seen: Progress, writer: Writer, digested: Path, part: Part
 ) -> Iterator[bytes]:
     """Yield the bytes of one result file in pieces of whole lines.
 
-    The same batch gives the same bytes every time. `seen` must be an ended stage.
+    The same batch gives the same bytes every time.
+
+    Args:
+        batch: what was accepted.
+        seen: where it ended.
+        writer: the provider's form of a line.
+        digested: what `intake.survey` wrote.
+        part: which file.
     """
-    maker = _ResultMaker(batch, seen, dialect)
-    lines = enumerate(map(orjson.loads, read_lines(blob)))
-    wanted = (line for line in lines if maker.belongs(line[0], part))
+    clerk = _Clerk(batch, seen, writer, read_schemas(digested))
+    lines = enumerate(read_requests(digested))
+    wanted = (line for line in lines if clerk.belongs(line[0], part))
     for number, chunk in enumerate(iter(lambda: list(islice(wanted, _CHUNK)), [])):
-        rows = maker.rows(chunk)
+        rows = clerk.rows(chunk)
         if part != "errors":
             rows = _spoil(rows, batch, first=number == 0)
-        yield b"".join(row + b"\n" for row in rows)
+        yield b"\n".join(rows) + b"\n"
 
 
-class _ResultMaker:
-    """Turns chunks of input lines into result lines of one batch."""
+class _Clerk:
+    """Turns chunks of requests into result lines of one batch."""
 
-    def __init__(self, batch: Batch, seen: Progress, dialect: Dialect) -> None:
-        self._batch, self._seen, self._dialect = batch, seen, dialect
+    def __init__(
+        self, batch: Batch, seen: Progress, writer: Writer, schemas: list[JsonObject]
+    ) -> None:
+        self._seen, self._writer = seen, writer
+        self._fates = [batch.fates[i : i + 1] for i in range(batch.total)]
+        self._tag, self._created = batch.id[-12:], int(batch.created_at)
         self._voice = Voice(batch.model, batch.salt)
-
-    def _fate(self, index: int) -> bytes:
-        return self._batch.fates[index : index + 1]
+        self._shapes = list(map(Shape, schemas))
+        self._no_shape = Shape(None)
 
     def belongs(self, index: int, part: Part) -> bool:
         """Whether a line's result is in this part at all."""
         if index >= self._seen.reached:
             return part != "output"
-        fate = self._fate(index)
+        fate = self._fates[index]
         if fate == MISSING:
             return False
         return part == "all" or (fate == ANSWERED) == (part == "output")
 
     def rows(self, chunk: list[Line]) -> list[bytes]:
-        """One result line for each input line, in order."""
-        bodies = {i: self._dialect.body(line) for i, line in chunk if self._is_answered(i)}
-        asks = [(i, self._dialect.ask(body)) for i, body in bodies.items()]
-        answers = dict(zip(bodies, self._voice.answers(asks), strict=True))
-        return [orjson.dumps(self._row(i, line, answers.get(i))) for i, line in chunk]
+        """One result line for each request, in order."""
+        questions = [
+            (index, request.ask, self._shape(request.schema))
+            for index, request in chunk
+            if request.ask and index < self._seen.reached and self._fates[index] == ANSWERED
+        ]
+        answers = dict(
+            zip((place for place, _, _ in questions), self._voice.answers(questions), strict=True)
+        )
+        return [
+            orjson.dumps(self._row(index, request, answers.get(index))) for index, request in chunk
+        ]
 
-    def _is_answered(self, index: int) -> bool:
-        return index < self._seen.reached and self._fate(index) == ANSWERED
+    def _shape(self, schema: int | None) -> Shape:
+        return self._no_shape if schema is None else self._shapes[schema]
 
-    def _row(self, index: int, line: JsonObject, answer: Answer | None) -> JsonObject:
-        dialect, key = self._dialect, self._dialect.key(line)
-        maker = Maker(self._batch.id, self._batch.model, int(self._batch.created_at), index)
+    def _row(self, index: int, request: Request, answer: Answer | None) -> JsonObject:
+        place = Place(self._tag, self._created, index)
         if answer is not None:
-            return dialect.answered(key, answer, maker)
+            return self._writer.answered(request.key, answer, place)
         if index >= self._seen.reached:
-            return dialect.unreached(key, self._seen.stage, maker)
-        if self._fate(index) == REJECTED:
-            problem = dialect.check(dialect.body(line)) or _ODD_REQUEST
-            return dialect.rejected(key, problem, maker)
-        return dialect.failed(key, maker)
+            return self._writer.unreached(request.key, self._seen.stage, place)
+        if self._fates[index] == REJECTED:
+            return self._writer.rejected(request.key, request.problem or _ODD_REQUEST, place)
+        return self._writer.failed(request.key, place)
 
 
 def _spoil(rows: list[bytes], batch: Batch, *, first: bool) -> list[bytes]:
+    """Apply the faults that concern a file as a whole, chunk by chunk."""
     faults = batch.faults
     if "unknown_ids" in faults and first:
         rows += [_KEY.sub(rb"\g<0>nobody-", row, count=1) for row in rows[:2]]

@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
@@ -23,6 +24,8 @@ from grabient_ops.sandbox.http import HANG_UP
 from grabient_ops.sandbox.state import State
 
 _WATCH_S = 0.25
+_HEAVY = "grabient_ops.sandbox.results"
+"""What only downloads need; imported after the start, so that the start is quick."""
 
 
 class _Protocol(H11Protocol):
@@ -45,6 +48,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_ready()
+        asyncio.get_running_loop().run_in_executor(None, import_module, _HEAVY)
 
     @override
     @contextmanager

@@ -110,8 +110,9 @@ class State:
             yield StoredFile(**orjson.loads(doc))
 
     def delete_file(self, file: StoredFile) -> None:
-        """Forget a file. Its blob stays: batches made of it still answer from it."""
+        """Forget a file and its bytes; batches made of it keep what they need."""
         self._db.execute("DELETE FROM files WHERE id = ?", (file.id,))
+        self.blob(file.id).unlink(missing_ok=True)
 
     def add_batch(self, batch: Batch, content: str) -> None:
         """Accept a batch; `content` is the digest that `repeats` counts."""

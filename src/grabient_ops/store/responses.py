@@ -12,6 +12,9 @@ from grabient_ops.store.tables import palette_tags, stray_results
 from grabient_ops.store.upsert import insert_new
 
 Row = dict[str, Any]
+_REQUEST = [
+    palette_tags.c[name] for name in ("prompt_version", "provider", "model", "run_number", "seed")
+]
 
 
 class StrayLine(NamedTuple):
@@ -98,25 +101,64 @@ def list_errors(
     return [StoredError(*row) for row in connection.execute(query)]
 
 
+class ErrorGroup(NamedTuple):
+    """The failures of one class and model.
+
+    Attributes:
+        failures: all of them, later answered or not.
+        unanswered: requests that have no answer to this day and whose failure still counts.
+    """
+
+    error_class: str
+    provider: str
+    model: str
+    failures: int
+    unanswered: int
+
+
+def group_errors(connection: Connection, **equal: str | int | None) -> list[ErrorGroup]:
+    """Count failures by class and model, the most frequent first; `equal` filters by columns."""
+    requests = (
+        sa.select(
+            palette_tags.c.error_class,
+            *_REQUEST,
+            sa.func.count().label("failures"),
+            sa.func.max(sa.case((_still_counts(), 1), else_=0)).label("unanswered"),
+        )
+        .where(palette_tags.c.error_class.is_not(None), *_matches(equal))
+        .group_by(palette_tags.c.error_class, *_REQUEST)
+        .subquery()
+    )
+    group = [requests.c[name] for name in ErrorGroup._fields[:3]]
+    failures = sa.func.sum(requests.c.failures)
+    query = sa.select(*group, failures, sa.func.sum(requests.c.unanswered))
+    rows = connection.execute(query.group_by(*group).order_by(failures.desc(), *group))
+    return [ErrorGroup(*row[:3], int(row[3]), int(row[4])) for row in rows]
+
+
 def excuse_errors(connection: Connection, at: datetime, **equal: str | int | None) -> int:
-    """Let the failed requests be asked again; return how many failures no longer count."""
-    wanted = {name: value for name, value in equal.items() if value is not None}
+    """Let failed requests be asked again; return how many requests that are."""
+    condition = sa.and_(_still_counts(), *_matches(equal))
+    requests = sa.select(*_REQUEST).where(condition).distinct().subquery()
+    count = connection.execute(sa.select(sa.func.count()).select_from(requests)).scalar_one()
+    connection.execute(sa.update(palette_tags).where(condition).values(excused=True))
+    announce(connection, "responses", ["*"], at)
+    return count
+
+
+def _matches(equal: dict[str, str | int | None]) -> list[sa.ColumnElement[bool]]:
+    return [palette_tags.c[name] == value for name, value in equal.items() if value is not None]
+
+
+def _still_counts() -> sa.ColumnElement[bool]:
+    """A failure that uses up an attempt of a request without an answer."""
     answered = palette_tags.alias()
     has_success = sa.exists().where(
         answered.c.error_class.is_(None),
-        *(
-            answered.c[name] == palette_tags.c[name]
-            for name in ("prompt_version", "provider", "model", "run_number", "seed")
-        ),
+        *(answered.c[column.name] == column for column in _REQUEST),
     )
-    changed = connection.execute(
-        sa.update(palette_tags)
-        .where(palette_tags.c.error_class.is_not(None), palette_tags.c.excused.is_(False))
-        .where(*(palette_tags.c[name] == value for name, value in wanted.items()), ~has_success)
-        .values(excused=True)
-    )
-    announce(connection, "responses", ["*"], at)
-    return changed.rowcount
+    failed = palette_tags.c.error_class.is_not(None)
+    return sa.and_(failed, palette_tags.c.excused.is_(False), ~has_success)
 
 
 class Reparsable(NamedTuple):
@@ -128,6 +170,17 @@ class Reparsable(NamedTuple):
     tags: dict[str, Any] | None
     error_class: str | None
     batch_id: str
+    seed: str
+    provider: str
+    model: str
+    run_number: int
+    prompt_version: str
+
+
+def count_reparsable(connection: Connection) -> int:
+    """Return how many answers hold text."""
+    query = sa.select(sa.func.count()).where(palette_tags.c.response.is_not(None))
+    return connection.execute(query).scalar_one()
 
 
 def iterate_responses(connection: Connection, page: int = 2000) -> Iterator[list[Reparsable]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from grabient_ops.tagging.vocabulary import CATEGORIES, FIELDS, SYNONYMS
+from grabient_ops.tagging.vocabulary import CATEGORIES, FIELDS, LIST_FIELDS, SYNONYMS
 
 Tags = dict[str, list[str] | str | None]
 """All ten fields in order: six lists of tags, four words or None."""
@@ -71,14 +71,13 @@ def to_tags(fields: Mapping[str, object]) -> tuple[Tags, tuple[str, ...]]:
     A categorical field holds a word of its vocabulary or None. Several different words are no vote,
     whatever they are: the first one would be the first option of the prompt.
     """
-    tags: Tags = {}
+    tags: Tags = dict.fromkeys(FIELDS)
     ambiguous = []
-    for field in FIELDS:
+    for field in LIST_FIELDS:
+        tags[field] = _tag_list(fields.get(field))
+    for field, words in _WORDS.items():
         value = fields.get(field)
-        words = _WORDS.get(field)
-        if words is None:
-            tags[field] = _tag_list(value)
-        elif isinstance(value, str) and value in words:
+        if isinstance(value, str) and value in words:
             tags[field] = words[value]
         else:
             given = _words_in(value, words)
@@ -101,13 +100,17 @@ def _json_in(text: str) -> object:
 
 def _texts(value: object) -> list[str]:
     items = value if isinstance(value, list) else [value]
-    texts = [item for item in items if isinstance(item, str)]
+    texts = _strings(items)
     for _ in range(_MAX_NESTING):
         if len(texts) == len(items):
             break
         items = [inner for item in items for inner in (item if isinstance(item, list) else [item])]
-        texts = [item for item in items if isinstance(item, str)]
+        texts = _strings(items)
     return texts
+
+
+def _strings(items: list[object]) -> list[str]:
+    return [item for item in items if isinstance(item, str) and len(item) <= _MAX_TEXT_CHARS]
 
 
 def _words_in(value: object, spelled: Mapping[str, str]) -> set[str]:
@@ -125,8 +128,8 @@ def _spelling(word: str) -> str:
 
 def _tag_list(value: object) -> list[str]:
     distinct: dict[str, str] = {}
-    for text in _texts(value):
-        for key, tag in _tags_in(text) if len(text) <= _MAX_TEXT_CHARS else ():
+    for tags in map(_tags_in, _texts(value)):
+        for key, tag in tags:
             distinct.setdefault(key, tag)
     return list(distinct.values())
 

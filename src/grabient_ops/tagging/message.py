@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import orjson
 
+from grabient_ops.palettes.bulk import read_all_values
 from grabient_ops.palettes.colours import color_names, hex_codes, hsl, lch
 from grabient_ops.palettes.gradient import colours
-from grabient_ops.palettes.seed import read_values
 
-_BLOCK = 1024
-"""Palettes computed at once: enough to feed NumPy, little enough to stay in the cache."""
+_KEYS = ("hex", "rgb", "hsl", "lch", "colorNames")
+_BLOCK = 2048
+"""Palettes computed at once: enough to feed NumPy, little enough to keep memory flat."""
 
 
 def user_messages(seeds: Sequence[str]) -> list[str]:
@@ -29,15 +29,10 @@ def user_messages(seeds: Sequence[str]) -> list[str]:
 
 
 def _messages(seeds: Sequence[str]) -> list[str]:
-    values = np.array([read_values(seed) for seed in seeds])
+    values = read_all_values(seeds)
     rgb = colours(values[:, :12].reshape(-1, 4, 3), values[:, 12:])
-    notations = zip(
-        hex_codes(rgb),
-        rgb.tolist(),
-        hsl(rgb).tolist(),
-        lch(rgb).tolist(),
-        color_names(rgb),
-        strict=True,
-    )
-    keys = ("hex", "rgb", "hsl", "lch", "colorNames")
-    return [orjson.dumps(dict(zip(keys, row, strict=True))).decode() for row in notations]
+    notations = zip(hex_codes(rgb), rgb, hsl(rgb), lch(rgb), color_names(rgb), strict=True)
+    return [
+        orjson.dumps(dict(zip(_KEYS, row, strict=True)), option=orjson.OPT_SERIALIZE_NUMPY).decode()
+        for row in notations
+    ]

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from random import Random
 
-import orjson
-
 from grabient_ops.sandbox.personas.opinion import Tags
 from grabient_ops.sandbox.personas.palette import pools
 from grabient_ops.tagging.vocabulary import CATEGORIES, LIST_FIELDS
@@ -36,15 +34,15 @@ def chatter(rng: Random) -> str:
     return rng.choice(_CHATTER)
 
 
-def slip(tags: Tags, rng: Random, *, closed: bool) -> None:
+def slip(tags: Tags, rng: Random, *, typed: bool) -> None:
     """Spoil the content of an answer, in place.
 
     Args:
         tags: the ten fields.
         rng: decides how.
-        closed: whether a schema keeps types and closed words right.
+        typed: whether a schema keeps types and closed words right.
     """
-    rng.choice(_ANYWHERE if closed else _ANYWHERE + _UNTYPED)(tags, rng)
+    rng.choice(_ANYWHERE if typed else _ANYWHERE + _UNTYPED)(tags, rng)
 
 
 def _repeat(tags: Tags, rng: Random) -> None:
@@ -201,6 +199,6 @@ def think_aloud(text: str, rng: Random) -> str:
     return thought + text
 
 
-def empty_template(fields: Tags) -> bytes:
+def emptied(tags: Tags) -> Tags:
     """An answer of the right form that says nothing."""
-    return orjson.dumps({name: [] if isinstance(fields[name], list) else "" for name in fields})
+    return {name: [] if isinstance(value, list) else "" for name, value in tags.items()}

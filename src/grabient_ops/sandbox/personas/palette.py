@@ -47,19 +47,20 @@ def pools() -> Pools:
 
 
 class Eye:
-    """Looks at palettes, many at once, and remembers the last ones."""
+    """Looks at palettes, many at once, and remembers the last ones; threads may share it."""
 
     def __init__(self) -> None:
         self._seen: dict[bytes, Palette] = {}
 
     def look(self, texts: Sequence[str]) -> list[Palette]:
         """Find the palette in each text; a text without colours stands for one of its own."""
-        colours = [_colours(text) for text in texts]
         if len(self._seen) > _MOST_KEPT:
-            self._seen.clear()
-        unknown = list({key: None for key in colours if key not in self._seen})
-        self._seen.update(zip(unknown, _palettes(unknown), strict=True))
-        return [self._seen[key] for key in colours]
+            self._seen = {}
+        seen = self._seen
+        colours = [_colours(text) for text in texts]
+        unknown = list({key: None for key in colours if key not in seen})
+        seen.update(zip(unknown, _palettes(unknown), strict=True))
+        return [seen[key] for key in colours]
 
 
 def _colours(text: str) -> bytes:

@@ -67,7 +67,7 @@ def taste_of(model: str) -> Taste:
         wordiness=rng.choice((3, 4, 5)),
         abroad=rng.choice((0.0, 0.01, 0.02, 0.06)),
         dissent=rng.uniform(0.04, 0.12) + 0.06 * small,
-        slips=rng.uniform(0.9, 1.2) if small else rng.uniform(0.6, 0.9),
+        slips=rng.uniform(1.1, 1.5) if small else rng.uniform(0.8, 1.1),
         thinks_aloud=bool(_THINKS_ALOUD.search(model)),
         pretty=rng.random() < 0.5,
         capitals=rng.random() < 0.15,

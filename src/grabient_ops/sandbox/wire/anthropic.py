@@ -72,7 +72,8 @@ class AnthropicWire:
             body.unlink(missing_ok=True)
         dialect = MessagesDialect(version)
         most = limits.MOST_REQUESTS[_PROVIDER]
-        found = await run_in_threadpool(survey, blob, dialect, most)
+        digested = self.core.digested(batch_id)
+        found = await run_in_threadpool(survey, blob, dialect, most, digested)
         if found.problems:
             raise ApiError(400, f"requests: {found.problems[0]['message']}")
         if "reject" in drawn:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from grabient_ops.sandbox import limits
-from grabient_ops.sandbox.dialect import JsonObject, Maker, Problem
+from grabient_ops.sandbox.dialect import JsonObject, Place, Problem
 from grabient_ops.sandbox.lifecycle import Stage
-from grabient_ops.sandbox.personas.voice import Answer, Ask
+from grabient_ops.sandbox.personas.talk import Answer, Ask
 from grabient_ops.sandbox.wire import fields
 
 ENDPOINT = "/v1/chat/completions"
@@ -92,22 +92,27 @@ class ChatDialect:
             return Problem(text, "invalid_parameter_combination", "max_tokens")
         return _check_limit(body, "max_tokens") or _check_limit(body, "max_completion_tokens")
 
+    def schema(self, body: JsonObject) -> JsonObject | None:
+        """Return the schema of `response_format`."""
+        wanted = body.get("response_format") or {}
+        return (wanted.get("json_schema") or {}).get("schema")
+
     def ask(self, body: JsonObject) -> Ask:
         """Find the user's text, the wanted format and the settings."""
         texts = [_text(message["content"]) for message in body["messages"]]
         wanted = body.get("response_format") or {}
         return Ask(
             text=texts[-1],
-            instructions="\n".join(texts[:-1]),
+            instruction_chars=sum(map(len, texts[:-1])),
             temperature=float(body.get("temperature", 1)),
-            schema=(wanted.get("json_schema") or {}).get("schema"),
             json_only=wanted.get("type") == "json_object",
             max_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
             thinks=limits.reasons(body["model"])
             and body.get("reasoning_effort") not in {"none", "minimal"},
+            embeds=any("embed_text" in text for text in texts[:-1]),
         )
 
-    def answered(self, key: str, answer: Answer, maker: Maker) -> JsonObject:
+    def answered(self, key: str, answer: Answer, place: Place) -> JsonObject:
         """Build a line of the output file."""
         refused = answer.finish == "refusal"
         message: JsonObject = {"role": "assistant", "content": answer.text, "refusal": None}
@@ -115,12 +120,12 @@ class ChatDialect:
             message |= {"content": None, "refusal": answer.text}
         return self._response(
             key,
-            maker,
+            place,
             200,
             {
-                "id": f"chatcmpl-{maker.batch_id[-12:]}{maker.index}",
+                "id": f"chatcmpl-{place.tag}{place.index}",
                 "object": "chat.completion",
-                "created": maker.created,
+                "created": place.created,
                 "model": answer.model,
                 "choices": [
                     {
@@ -135,19 +140,19 @@ class ChatDialect:
             },
         )
 
-    def rejected(self, key: str, problem: Problem, maker: Maker) -> JsonObject:
+    def rejected(self, key: str, problem: Problem, place: Place) -> JsonObject:
         """Build an error line as both providers do: 400 inside `response`, `error` null."""
         code = None if problem.code == _INVALID else problem.code
         error = {"message": problem.message, "type": _INVALID, "param": problem.param, "code": code}
-        return self._response(key, maker, 400, {"error": error})
+        return self._response(key, place, 400, {"error": error})
 
-    def failed(self, key: str, maker: Maker) -> JsonObject:
+    def failed(self, key: str, place: Place) -> JsonObject:
         """Build an error line of a kind that may pass: 500, 503 and 429 in turn."""
-        status, kind, text = _FAILURES[maker.index % len(_FAILURES)]
+        status, kind, text = _FAILURES[place.index % len(_FAILURES)]
         error = {"message": text, "type": kind, "param": None, "code": None}
-        return self._response(key, maker, status, {"error": error})
+        return self._response(key, place, status, {"error": error})
 
-    def unreached(self, key: str, end: Stage, maker: Maker) -> JsonObject:
+    def unreached(self, key: str, end: Stage, place: Place) -> JsonObject:
         """Build an error line without a response."""
         if end == Stage.EXPIRED:
             text = "This request could not be executed before the completion window expired."
@@ -155,18 +160,18 @@ class ChatDialect:
         else:
             text = "This request was not executed because the batch was cancelled."
             error = {"code": "batch_cancelled", "message": text}
-        return self._line(key, maker, None, error)
+        return self._line(key, place, None, error)
 
-    def _response(self, key: str, maker: Maker, status: int, body: JsonObject) -> JsonObject:
-        request_id = f"req_{maker.batch_id[-12:]}{maker.index}"
+    def _response(self, key: str, place: Place, status: int, body: JsonObject) -> JsonObject:
+        request_id = f"req_{place.tag}{place.index}"
         response = {"status_code": status, "request_id": request_id, "body": body}
-        return self._line(key, maker, response, None)
+        return self._line(key, place, response, None)
 
     @staticmethod
     def _line(
-        key: str, maker: Maker, response: JsonObject | None, error: JsonObject | None
+        key: str, place: Place, response: JsonObject | None, error: JsonObject | None
     ) -> JsonObject:
-        line_id = f"batch_req_{maker.batch_id[-12:]}{maker.index}"
+        line_id = f"batch_req_{place.tag}{place.index}"
         return {"id": line_id, "custom_id": key, "response": response, "error": error}
 
 

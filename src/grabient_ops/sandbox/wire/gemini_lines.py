@@ -3,9 +3,9 @@
 import re
 from dataclasses import dataclass
 
-from grabient_ops.sandbox.dialect import JsonObject, Maker, Problem
+from grabient_ops.sandbox.dialect import JsonObject, Place, Problem
 from grabient_ops.sandbox.lifecycle import Stage
-from grabient_ops.sandbox.personas.voice import Answer, Ask
+from grabient_ops.sandbox.personas.talk import Answer, Ask
 from grabient_ops.sandbox.wire import fields
 
 _LINE_FIELDS = frozenset({"key", "request", "metadata"})
@@ -64,27 +64,33 @@ class GeminiDialect:
             return Problem(text, "INVALID_ARGUMENT")
         return _check_config(body.get("generationConfig", {}))
 
+    def schema(self, body: JsonObject) -> JsonObject | None:
+        """Return the schema of `generationConfig`."""
+        config = body.get("generationConfig") or {}
+        return config.get("responseJsonSchema") or config.get("responseSchema")
+
     def ask(self, body: JsonObject) -> Ask:
         """Find the user's text, the wanted format and the settings."""
         config = body.get("generationConfig") or {}
         texts = [_text(item) for item in body["contents"]]
+        instructions = [_text(body.get("systemInstruction") or {}), *texts[:-1]]
         thinking = _camel(config.get("thinkingConfig") or {})
         return Ask(
             text=texts[-1],
-            instructions="\n".join([_text(body.get("systemInstruction") or {}), *texts[:-1]]),
+            instruction_chars=sum(map(len, instructions)),
             temperature=float(config.get("temperature", 1)),
-            schema=config.get("responseJsonSchema") or config.get("responseSchema"),
             json_only=config.get("responseMimeType") == _JSON,
             max_tokens=config.get("maxOutputTokens"),
             shows_thoughts=bool(thinking.get("includeThoughts")),
             thinks=bool(thinking.get("thinkingBudget", 0)) or "thinkingLevel" in thinking,
+            embeds=any("embed_text" in text for text in instructions),
         )
 
-    def answered(self, key: str, answer: Answer, maker: Maker) -> JsonObject:
+    def answered(self, key: str, answer: Answer, place: Place) -> JsonObject:
         """Build a line with a GenerateContentResponse."""
         response: JsonObject = {
             "modelVersion": answer.model,
-            "responseId": f"{maker.batch_id[-12:]}{maker.index}",
+            "responseId": f"{place.tag}{place.index}",
             "usageMetadata": _usage(answer),
         }
         if answer.finish == "refusal":
@@ -102,14 +108,14 @@ class GeminiDialect:
         ]
         return {"key": key, "response": response}
 
-    def rejected(self, key: str, problem: Problem, maker: Maker) -> JsonObject:
+    def rejected(self, key: str, problem: Problem, place: Place) -> JsonObject:
         """Build an error line that no repetition will cure."""
-        del maker
+        del place
         return {"key": key, "error": {"code": _INVALID, "message": problem.message}}
 
-    def failed(self, key: str, maker: Maker) -> JsonObject:
+    def failed(self, key: str, place: Place) -> JsonObject:
         """Build an error line that may pass."""
-        if maker.index % 4:
+        if place.index % 4:
             return {
                 "key": key,
                 "error": {"code": _INTERNAL, "message": "Internal error encountered."},
@@ -117,9 +123,9 @@ class GeminiDialect:
         text = "The model is overloaded. Please try again later."
         return {"key": key, "error": {"code": _UNAVAILABLE, "message": text}}
 
-    def unreached(self, key: str, end: Stage, maker: Maker) -> JsonObject:
+    def unreached(self, key: str, end: Stage, place: Place) -> JsonObject:
         """Build the error line of a cancelled request; an expired batch has no file at all."""
-        del end, maker
+        del end, place
         return {
             "key": key,
             "error": {"code": _CANCELLED, "message": "The operation was cancelled."},

@@ -12,11 +12,10 @@ from starlette.routing import Route
 from grabient_ops.sandbox import limits
 from grabient_ops.sandbox.core import Core, Draft, new_id
 from grabient_ops.sandbox.dialect import Problem
-from grabient_ops.sandbox.download import download
+from grabient_ops.sandbox.download import download, result_file
 from grabient_ops.sandbox.http import ApiError, JsonObject, json_response, only_known, read_json
 from grabient_ops.sandbox.intake import survey
 from grabient_ops.sandbox.lifecycle import Progress, Stage, tally
-from grabient_ops.sandbox.results import result_chunks
 from grabient_ops.sandbox.state import Batch
 from grabient_ops.sandbox.wire.gemini_files import PROVIDER, GeminiFiles, page_of, timestamp
 from grabient_ops.sandbox.wire.gemini_lines import GeminiDialect
@@ -86,7 +85,9 @@ class GoogleWire:
         batch_id = new_id("batches/")
         blob = self._input(asked, batch_id)
         most = limits.MOST_REQUESTS[PROVIDER]
-        found = await run_in_threadpool(survey, self.core.state.blob(blob), _DIALECT, most)
+        digested = self.core.digested(batch_id)
+        source = self.core.state.blob(blob)
+        found = await run_in_threadpool(survey, source, _DIALECT, most, digested)
         drawn = self.core.faults.draw_for_batch()
         if "queue_full" in drawn:
             raise ApiError(429, "You exceeded your current quota: enqueued batch tokens.")
@@ -219,8 +220,7 @@ class GoogleWire:
         }
 
     def _inline(self, batch: Batch) -> list[JsonObject]:
-        blob = self.core.state.blob(batch.input_file)
-        chunks = result_chunks(batch, self.core.progress(batch), _DIALECT, blob, "all")
+        chunks = result_file(self.core, batch, _DIALECT, "all")
         rows = [orjson.loads(row) for row in b"".join(chunks).splitlines()]
         return [row | {"metadata": {"key": row.pop("key")}} for row in rows]
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from grabient_ops.sandbox import limits
-from grabient_ops.sandbox.dialect import JsonObject, Maker, Problem
+from grabient_ops.sandbox.dialect import JsonObject, Place, Problem
 from grabient_ops.sandbox.lifecycle import Stage
-from grabient_ops.sandbox.personas.voice import Answer, Ask
+from grabient_ops.sandbox.personas.talk import Answer, Ask
 from grabient_ops.sandbox.wire import fields
 
 NO_SAMPLING_SINCE = "2026-10-21"
@@ -73,29 +73,34 @@ class MessagesDialect:
             return Problem("temperature: range: 0..1", _INVALID, "temperature")
         return None
 
+    def schema(self, body: JsonObject) -> JsonObject | None:
+        """Return the schema of `output_config`."""
+        wanted = (body.get("output_config") or {}).get("format") or {}
+        return wanted.get("schema")
+
     def ask(self, body: JsonObject) -> Ask:
         """Find the user's text, the wanted format and the settings."""
         texts = [_text(message["content"]) for message in body["messages"]]
         thinking = body.get("thinking") or {}
-        wanted = (body.get("output_config") or {}).get("format") or {}
+        instructions = [_text(body.get("system")), *texts[:-1]]
         return Ask(
             text=texts[-1],
-            instructions="\n".join([_text(body.get("system")), *texts[:-1]]),
+            instruction_chars=sum(map(len, instructions)),
             temperature=2.0 * float(body.get("temperature", 0.5)),
-            schema=wanted.get("schema"),
             max_tokens=body["max_tokens"],
             thinks=thinking.get("type") in {"enabled", "adaptive"},
             shows_thoughts=True,
+            embeds=any("embed_text" in text for text in instructions),
         )
 
-    def answered(self, key: str, answer: Answer, maker: Maker) -> JsonObject:
+    def answered(self, key: str, answer: Answer, place: Place) -> JsonObject:
         """Build a `succeeded` result."""
         content = [] if answer.finish == "refusal" else [{"type": "text", "text": answer.text}]
         if answer.thoughts:
-            signed = {"thinking": answer.thoughts, "signature": f"c2FuZGJveA{maker.index}"}
+            signed = {"thinking": answer.thoughts, "signature": f"c2FuZGJveA{place.index}"}
             content.insert(0, {"type": "thinking", **signed})
         message = {
-            "id": f"msg_{maker.batch_id[-12:]}{maker.index}",
+            "id": f"msg_{place.tag}{place.index}",
             "type": "message",
             "role": "assistant",
             "model": answer.model,
@@ -106,19 +111,19 @@ class MessagesDialect:
         }
         return {"custom_id": key, "result": {"type": "succeeded", "message": message}}
 
-    def rejected(self, key: str, problem: Problem, maker: Maker) -> JsonObject:
+    def rejected(self, key: str, problem: Problem, place: Place) -> JsonObject:
         """Build an `errored` result that no repetition will cure."""
-        return _errored(key, problem.code, problem.message, maker)
+        return _errored(key, problem.code, problem.message, place)
 
-    def failed(self, key: str, maker: Maker) -> JsonObject:
+    def failed(self, key: str, place: Place) -> JsonObject:
         """Build an `errored` result that may pass."""
-        if maker.index % 4:
-            return _errored(key, "api_error", "Internal server error", maker)
-        return _errored(key, "overloaded_error", "Overloaded", maker)
+        if place.index % 4:
+            return _errored(key, "api_error", "Internal server error", place)
+        return _errored(key, "overloaded_error", "Overloaded", place)
 
-    def unreached(self, key: str, end: Stage, maker: Maker) -> JsonObject:
+    def unreached(self, key: str, end: Stage, place: Place) -> JsonObject:
         """Build an `expired` or `canceled` result."""
-        del maker
+        del place
         kind = "expired" if end == Stage.EXPIRED else "canceled"
         return {"custom_id": key, "result": {"type": kind}}
 
@@ -126,11 +131,11 @@ class MessagesDialect:
 _STOPS = {"stop": "end_turn", "length": "max_tokens", "refusal": "refusal"}
 
 
-def _errored(key: str, kind: str, message: str, maker: Maker) -> JsonObject:
+def _errored(key: str, kind: str, message: str, place: Place) -> JsonObject:
     error = {
         "type": "error",
         "error": {"type": kind, "message": message},
-        "request_id": f"req_{maker.batch_id[-12:]}{maker.index}",
+        "request_id": f"req_{place.tag}{place.index}",
     }
     return {"custom_id": key, "result": {"type": "errored", "error": error}}
 

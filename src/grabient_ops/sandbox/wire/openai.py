@@ -11,13 +11,12 @@ from starlette.routing import Route
 
 from grabient_ops.sandbox import limits
 from grabient_ops.sandbox.core import Core, Draft, new_id
-from grabient_ops.sandbox.dialect import Problem
+from grabient_ops.sandbox.dialect import Part, Problem
 from grabient_ops.sandbox.download import download
 from grabient_ops.sandbox.http import ApiError, JsonObject, json_response, only_known, read_json
 from grabient_ops.sandbox.intake import survey
 from grabient_ops.sandbox.lifecycle import Stage, tally
 from grabient_ops.sandbox.multipart import spool, take_apart
-from grabient_ops.sandbox.results import Part
 from grabient_ops.sandbox.state import Batch, StoredFile
 from grabient_ops.sandbox.wire.chat import ENDPOINT, ChatDialect
 
@@ -138,7 +137,9 @@ class OpenAIWire:
         file = self._file(str(content.get("input_file_id")))
         blob = self.core.state.blob(file.id)
         most = limits.MOST_REQUESTS[self.provider]
-        found = await run_in_threadpool(survey, blob, self.dialect, most)
+        batch_id = new_id("batch_")
+        digested = self.core.digested(batch_id)
+        found = await run_in_threadpool(survey, blob, self.dialect, most, digested)
         drawn = self.core.faults.draw_for_batch()
         if "queue_full" in drawn:
             text = (
@@ -151,7 +152,7 @@ class OpenAIWire:
             )
         batch = self.core.submit(
             Draft(
-                id=new_id("batch_"),
+                id=batch_id,
                 provider=self.provider,
                 model=found.model or "",
                 input_file=file.id,

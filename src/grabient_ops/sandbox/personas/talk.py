@@ -1,0 +1,53 @@
+"""What goes into a persona and what comes out, as small values that cost nothing to import."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Finish = Literal["stop", "length", "refusal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One question, as far as a persona cares.
+
+    Attributes:
+        text: the user's message; its first hex colours are the palette.
+        instruction_chars: length of everything else that the model reads.
+        temperature: 0..2, whatever the provider's scale.
+        json_only: whether the provider guarantees JSON syntax.
+        max_tokens: the answer is cut there.
+        thinks: whether reasoning was asked for.
+        shows_thoughts: whether a summary of the reasoning is wanted too.
+        embeds: whether the instructions speak of an `embed_text`.
+    """
+
+    text: str
+    instruction_chars: int = 0
+    temperature: float = 1.0
+    json_only: bool = False
+    max_tokens: int | None = None
+    thinks: bool = False
+    shows_thoughts: bool = False
+    embeds: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came out.
+
+    Attributes:
+        finish: why the model stopped.
+        input_tokens: cached ones included.
+        output_tokens: reasoning included.
+        model: what the provider says has answered, often a dated variant.
+        thoughts: summary of the reasoning; empty when there was none or none was wanted.
+    """
+
+    text: str
+    finish: Finish
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    model: str
+    thoughts: str
