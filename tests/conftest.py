@@ -111,7 +111,7 @@ _session_sandboxes = pytest.fixture(_started, name="_session_sandboxes", scope="
 
 @pytest.fixture(scope="session")
 def _one_sandbox(_session_sandboxes: SandboxStarter) -> Sandbox:
-    return _session_sandboxes()
+    return _session_sandboxes(latency_s=0.04)
 
 
 @pytest.fixture

@@ -127,6 +127,10 @@ def test_a_listing_that_turns_in_circles_ends(
     [
         ("openai", {"data": [{"id": 7}, None, "odd", {"metadata": []}]}),
         ("groq", {"data": {"0": "odd"}}),
+        ("openai", {"data": 7, "has_more": True}),
+        ("groq", {"data": True}),
+        ("google", {"operations": "odd"}),
+        ("anthropic", {"data": "odd", "has_more": True}),
         ("google", {"operations": [{"name": None}, 5, {"metadata": "odd"}]}),
         ("anthropic", {"data": [{"id": None, "request_counts": "odd"}, 3, None]}),
     ],

@@ -19,6 +19,7 @@ from openai import OpenAI
 from typing_extensions import override
 
 Row = dict[str, Any]
+ENDS = {"completed", "succeeded", "ended", "failed", "expired", "cancelled"}
 PALETTE = '{"hex":["#1b2a5e","#e63946","#ffd700"]}'
 ENDPOINT = "/v1/chat/completions"
 
@@ -76,9 +77,7 @@ class Driver(ABC):
     def read(self, row: Row) -> Outcome: ...
 
     def ended(self, batch_id: str) -> bool:
-        ends = ("complet", "fail", "expire", "cancelled", "ended")
-        ends += ("_SUCCEEDED", "_FAILED", "_EXPIRED", "_CANCELLED")
-        return self.state(batch_id).startswith(ends) or self.state(batch_id).endswith(ends)
+        return self.state(batch_id).removeprefix("JOB_STATE_").lower() in ENDS
 
     def finish(self, batch_id: str) -> str:
         """Wait for the end and return the last word."""
@@ -211,7 +210,8 @@ class AnthropicDriver(Driver):
 
     def create(self, requests: Sequence[Any], **headers: str) -> str:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.client.messages.batches.create(requests=requests, extra_headers=named).id
+        batch = self.client.messages.batches.create(requests=requests, extra_headers=named)
+        return str(batch.id)
 
     @override
     def state(self, batch_id: str) -> str:

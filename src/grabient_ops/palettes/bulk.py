@@ -44,6 +44,8 @@ _LITERAL, _WIDE, _END, _FIRST_PHRASE = 0, 1, 2, 3
 def read_all_values(seeds: Sequence[str]) -> Floats:
     """Read the sixteen numbers of every seed: rows a, b, c, d, then the globals.
 
+    Needs about 10 kB a seed while it runs; give it a few thousand at a time.
+
     Returns:
         Numbers as `read_values` gives them, shape (n, 16).
 

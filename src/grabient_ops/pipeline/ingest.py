@@ -25,6 +25,7 @@ from grabient_ops.store.responses import (
     store_strays,
 )
 from grabient_ops.tagging.answers import PARSER_VERSION, parse_answer
+from grabient_ops.tagging.outcome import ErrorClass
 from grabient_ops.tagging.usage import Usage
 
 _LINES_PER_TRANSACTION = 1000
@@ -198,10 +199,14 @@ class Ingest:
 def read_answer(text: str, finish_reason: str | None) -> Row:
     """Return what the parser makes of an answer, as columns of `palette_tags`."""
     parsed = parse_answer(text, finish_reason)
+    tags, error_class, error = parsed.tags, parsed.error_class, parsed.error
+    if tags is not None and not any(tags.values()):
+        # Ten well-formed fields without a single word describe nothing: worth another try.
+        tags, error_class, error = None, ErrorClass.UNPARSABLE, "all ten fields are empty"
     return {
-        "tags": parsed.tags,
-        "error_class": None if parsed.error_class is None else str(parsed.error_class),
-        "error": parsed.error,
+        "tags": tags,
+        "error_class": None if error_class is None else str(error_class),
+        "error": error,
         "parse_stage": str(parsed.stage),
         "parser_version": PARSER_VERSION,
         "ambiguous": list(parsed.ambiguous) or None,

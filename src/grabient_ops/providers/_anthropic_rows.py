@@ -29,8 +29,7 @@ def read_row(custom_id: str, row: Any) -> Result:  # noqa: ANN401 - JSON of any 
 
 
 def _answered(custom_id: str, message: object) -> Answered:
-    content = _wire.at(message, "content")
-    blocks = content if isinstance(content, list) else []
+    blocks = _wire.list_at(message, "content")
     texts = (_wire.text_at(block, "text") for block in blocks if _wire.at(block, "type") == "text")
     return Answered(
         custom_id,

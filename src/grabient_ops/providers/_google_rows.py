@@ -29,10 +29,9 @@ def read_row(custom_id: str, row: Any) -> Result:  # noqa: ANN401 - JSON of any 
 
 def _answered(custom_id: str, response: dict[str, Any]) -> Answered:
     candidate = _wire.at(response, "candidates", 0)
-    parts = _wire.at(candidate, "content", "parts")
     texts = [
         _wire.text_at(part, "text") or ""
-        for part in (parts if isinstance(parts, list) else ())
+        for part in _wire.list_at(candidate, "content", "parts")
         if _wire.at(part, "thought") is not True
     ]
     blocked = _wire.at(response, "promptFeedback", "blockReason") and not texts

@@ -151,7 +151,7 @@ class OpenAIShape:
         while query is not None:
             answer = self._client.batches.with_raw_response.list(extra_query=query)
             page = self._edge.json(answer.http_response.content)
-            yield _wire.at(page, "data") or []
+            yield _wire.list_at(page, "data")
             query = _next_page(query, page)
 
 
@@ -177,7 +177,7 @@ def _body(model: Model, system: str, schema: Mapping[str, Any] | None, user: str
 def _next_page(query: Mapping[str, str], page: Mapping[str, Any]) -> Mapping[str, str] | None:
     """Groq names a cursor, OpenAI goes on after the last id; None at the end."""
     cursor = _wire.text_at(page, "paging", "next_cursor")
-    last = _wire.text_at(page, "data", len(page.get("data") or ()) - 1, "id")
+    last = _wire.text_at(page, "data", -1, "id")
     if cursor:
         following = {**query, "cursor": cursor}
     elif page.get("has_more") and last:
@@ -235,9 +235,7 @@ def _files(batch: Mapping[str, Any]) -> tuple[ResultFile, ...]:
 
 def _errors(batch: Mapping[str, Any]) -> list[Any]:
     """OpenAI wraps the list in `data`; Groq's is bare."""
-    errors = batch.get("errors")
-    found = errors if isinstance(errors, list) else _wire.at(errors, "data")
-    return found if isinstance(found, list) else []
+    return _wire.list_at(batch, "errors") or _wire.list_at(batch, "errors", "data")
 
 
 def _reasons(batch: Mapping[str, Any]) -> str | None:

@@ -104,6 +104,12 @@ def at(value: Any, *path: str | int) -> Any:  # noqa: ANN401 - JSON of any shape
     return value
 
 
+def list_at(value: object, *path: str | int) -> list[Any]:
+    """The list at `path`, else an empty one."""
+    found = at(value, *path)
+    return found if isinstance(found, list) else []
+
+
 def text_at(value: object, *path: str | int) -> str | None:
     """The non-empty text at `path`, else None."""
     found = at(value, *path)

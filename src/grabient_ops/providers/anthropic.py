@@ -78,8 +78,8 @@ class AnthropicBatches:
 
     def create(self, submission: Submission) -> str:
         """See `Provider.create`; the payload's lines become the body as they are."""
-        lines = submission.payload.read_bytes().rstrip(b"\n").split(b"\n")
-        body = b'{"requests":[' + b",".join(lines) + b"]}"
+        lines = submission.payload.read_bytes().removesuffix(b"\n")
+        body = b'{"requests":[' + lines.replace(b"\n", b",") + b"]}"
         with self._edge.crossing():
             answer = self._client.post(
                 _PATH,
@@ -139,7 +139,7 @@ class AnthropicBatches:
         query = {"limit": _PAGE}
         while True:
             page = self._page(query)
-            batches = _wire.at(page, "data") or []
+            batches = _wire.list_at(page, "data")
             ids = [_wire.at(batch, "id") for batch in batches]
             if high_water in ids:
                 yield batches[: ids.index(high_water)]

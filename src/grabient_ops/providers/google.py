@@ -170,7 +170,7 @@ class GeminiBatches:
         query = {"pageSize": str(_PAGE)}
         while True:
             page = self._get("batches", query)
-            yield _wire.at(page, "operations") or []
+            yield _wire.list_at(page, "operations")
             token = _wire.text_at(page, "nextPageToken")
             if token is None or token == query.get("pageToken"):
                 return

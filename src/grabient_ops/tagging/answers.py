@@ -66,14 +66,20 @@ def parse_answer(text: str, finish_reason: str | None = None) -> ParsedAnswer:
         return ParsedAnswer(None, ErrorClass.REFUSED, "none", error=error)
     stage: Stage = "none"
     known = 0
+    blank: ParsedAnswer | None = None
     for tried, values in recover(text):
         # The fullest object first, and of equals the last: the earlier ones are drafts or examples.
         for fields in sorted(map(fields_in, reversed(values)), key=len, reverse=True):
             if len(fields) > known:
                 stage, known = tried, len(fields)
             tags, ambiguous = to_tags(fields)
-            if len(fields) >= ENOUGH_FIELDS and any(tags.values()):
+            if len(fields) < ENOUGH_FIELDS:
+                continue
+            if any(tags.values()):
                 return ParsedAnswer(tags, None, tried, ambiguous)
+            blank = blank or ParsedAnswer(tags, None, tried, ambiguous)
+    if blank and reason not in _CUT:
+        return blank
     error_class = ErrorClass.TRUNCATED if reason in _CUT else ErrorClass.UNPARSABLE
     return ParsedAnswer(None, error_class, stage, error=_shortcoming(known, cut=reason in _CUT))
 

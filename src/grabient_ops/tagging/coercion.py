@@ -68,8 +68,8 @@ def to_tags(fields: Mapping[str, object]) -> tuple[Tags, tuple[str, ...]]:
     tags are: numbers, objects, pieces of JSON, colour codes, counts such as "2-5 feelings", "none"
     and its like, what has neither letter nor emoji, and what is longer than `MAX_TAG_CHARS`.
 
-    A categorical field holds a word of its vocabulary or None. Several different words are no vote,
-    whatever they are: the first one would be the first option of the prompt.
+    A categorical field holds a word of its vocabulary or None. An array is a vote when it holds one
+    distinct word of the vocabulary; several are no vote, for the first would be the prompt's first.
     """
     tags: Tags = dict.fromkeys(FIELDS)
     ambiguous = []
@@ -81,8 +81,9 @@ def to_tags(fields: Mapping[str, object]) -> tuple[Tags, tuple[str, ...]]:
             tags[field] = words[value]
         else:
             given = _words_in(value, words)
-            tags[field] = _vote(given, CATEGORIES[field])
-            ambiguous += [field] * (len(given) > 1)
+            vote = tags[field] = _vote(given, CATEGORIES[field], alone=isinstance(value, str))
+            several = isinstance(value, list) or len(given) > 1
+            ambiguous += [field] * (vote is None and several)
     return tags, tuple(ambiguous)
 
 
@@ -118,8 +119,11 @@ def _words_in(value: object, spelled: Mapping[str, str]) -> set[str]:
     return {spelled.get(word, word) for word in words if word}
 
 
-def _vote(given: set[str], choices: tuple[str, ...]) -> str | None:
-    return next((word for word in choices if given == {word}), None)
+def _vote(given: set[str], choices: tuple[str, ...], *, alone: bool) -> str | None:
+    valid = given.intersection(choices)
+    if len(valid) != 1 or (alone and len(given) > 1):
+        return None
+    return valid.pop()
 
 
 def _spelling(word: str) -> str:
