@@ -230,6 +230,26 @@ def test_no_sdk_repeats_a_creation(
     assert stub.calls[0][2].get("x-stainless-retry-count", "0") == "0"
 
 
+@pytest.mark.parametrize(
+    ("name", "create_s"), [("openai", 120), ("anthropic", 600), ("google", 120), ("groq", 120)]
+)
+def test_no_call_waits_for_ever(
+    stub: Stub, submission: SubmissionOf, name: ProviderName, create_s: float
+) -> None:
+    provider = stub.provider(name)
+    stub.answers(500, error_body(name, "no"))
+
+    for call in (
+        lambda: provider.cancel(BATCH[name]),
+        lambda: provider.create(submission(provider)),
+    ):
+        with pytest.raises(UnavailableError):
+            call()
+
+    header = "x-server-timeout" if name == "google" else "x-stainless-read-timeout"
+    assert [float(headers[header]) for _, _, headers in stub.calls] == [30, create_s]
+
+
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_a_refused_connection_is_known_to_have_done_nothing(
     offline: dict[ProviderName, Provider], submission: SubmissionOf, name: ProviderName

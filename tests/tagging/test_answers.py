@@ -143,7 +143,7 @@ def test_every_synonym_is_a_vote(write: Write, field: str, word: str, meant: str
         (["grey", "balanced", "neutral"], "neutral"),
         ("hot", None),
         ("", None),
-        ([], None),
+        (["warm", "hot"], "warm"),
         (None, None),
         (2, None),
         ({"value": "warm"}, None),
@@ -161,7 +161,8 @@ def test_one_word_is_a_vote_and_no_word_is_none(write: Write, value: object, vot
     "value",
     [
         ["warm", "cool", "neutral", "cool-warm"],
-        ["warm", "hot"],
+        ["hot", "sunny"],
+        [],
         ["warm", "…"],
         "warm, cool",
         "warm/cool",
@@ -220,6 +221,15 @@ def test_eight_keys_are_an_answer(clean: dict[str, Any], missing: int) -> None:
     assert tags_of(json.dumps(kept)) == {field: [] for field in FIELDS} | kept
 
 
+@pytest.mark.parametrize("text", [json.dumps(EMPTY), json.dumps(dict.fromkeys(FIELDS)), TEMPLATE])
+def test_ten_fields_without_a_word_are_an_answer_without_tags(text: str) -> None:
+    answer = parse_answer(text, "stop")
+
+    assert answer.error_class is None
+    assert answer.tags is not None
+    assert not any(answer.tags.values())
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -232,14 +242,10 @@ def test_eight_keys_are_an_answer(clean: dict[str, Any], missing: int) -> None:
         '"calm"',
         "{",
         "```json\n```",
-        json.dumps(EMPTY),
-        json.dumps(dict.fromkeys(FIELDS)),
-        json.dumps(EMPTY | {"mood": [2, 5], "seasonal": ["0-4 seasons"]}),
-        TEMPLATE,
         json.dumps({"type": "object", "properties": {f: {"type": "array"} for f in FIELDS}}),
     ],
 )
-def test_what_holds_no_tag_is_unparsable(text: str) -> None:
+def test_what_is_no_answer_is_unparsable(text: str) -> None:
     answer = parse_answer(text, "stop")
 
     assert answer.tags is None

@@ -95,9 +95,13 @@ def listen(host: str, port: int) -> socket.socket:
         InputError: the address cannot be used.
     """
     try:
-        return socket.create_server((host, port), backlog=256)
+        listener = socket.create_server((host, port), backlog=256)
     except OSError as error:
         raise InputError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+    # Inherited by connections. asyncio sets it only where the protocol number is given, which
+    # create_server does not do; without it every answer waits 40 ms for the client's ACK.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 async def _run(

@@ -53,8 +53,8 @@ class ParsedAnswer:
 def parse_answer(text: str, finish_reason: str | None = None) -> ParsedAnswer:
     """Parse the text of one answer; never raises.
 
-    An answer is usable when at least eight of the ten keys are there and at least one of them holds
-    a tag or a word. Tags keep their spelling and script. A string that was cut is never a tag.
+    An answer is usable when at least eight of the ten keys are there. Tags keep their spelling and
+    script. A string that was cut is never a tag.
 
     Args:
         text: what the model wrote, verbatim.
@@ -77,7 +77,9 @@ def parse_answer(text: str, finish_reason: str | None = None) -> ParsedAnswer:
                 continue
             if any(tags.values()):
                 return ParsedAnswer(tags, None, tried, ambiguous)
-            blank = blank or ParsedAnswer(tags, None, tried, ambiguous)
+            # An object for a value is our schema, echoed.
+            if not any(isinstance(value, dict) for value in fields.values()):
+                blank = blank or ParsedAnswer(tags, None, tried, ambiguous)
     if blank and reason not in _CUT:
         return blank
     error_class = ErrorClass.TRUNCATED if reason in _CUT else ErrorClass.UNPARSABLE

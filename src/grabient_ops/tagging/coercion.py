@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from grabient_ops.tagging.recovery import ELISION
 from grabient_ops.tagging.vocabulary import CATEGORIES, FIELDS, LIST_FIELDS, SYNONYMS
 
 Tags = dict[str, list[str] | str | None]
@@ -121,7 +122,7 @@ def _words_in(value: object, spelled: Mapping[str, str]) -> set[str]:
 
 def _vote(given: set[str], choices: tuple[str, ...], *, alone: bool) -> str | None:
     valid = given.intersection(choices)
-    if len(valid) != 1 or (alone and len(given) > 1):
+    if len(valid) != 1 or (alone and len(given) > 1) or ELISION in given:
         return None
     return valid.pop()
 

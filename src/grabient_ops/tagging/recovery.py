@@ -28,8 +28,8 @@ _KEYS = "|".join(field.replace("_", "[ _-]?") for field in FIELDS)
 _ANSWER = re.compile(rf"""\{{\s*["'“]?(?:{_KEYS})\b""", re.IGNORECASE)
 _PART = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{},:"]', re.DOTALL)
 _LAST_COMMA = re.compile(r".*,(?=\D)", re.DOTALL)
-# Ends an array that we close, so that the one word in a cut list of several is never a vote.
-_ELISION = "…"
+ELISION = "…"
+"""Ends an array that we close: the one word in a cut list of several is never a vote."""
 _MAX_DEPTH = 32
 _MAX_REPAIR_CHARS = 8192  # json-repair 0.64 takes half a second for this much noise, and n² beyond
 _CLOSER = {"{": "}", "[": "]"}
@@ -110,7 +110,7 @@ def _is_key(part: str, before: str, open_now: str) -> bool:
 def _closing(text: str, still_open: str) -> str:
     elision = ""
     if still_open[-1:] == "]":
-        elision = f'"{_ELISION}"' if text.endswith("[") else f',"{_ELISION}"'
+        elision = f'"{ELISION}"' if text.endswith("[") else f',"{ELISION}"'
     return elision + still_open[::-1]
 
 
@@ -136,4 +136,4 @@ def _without_stump(text: str) -> str:
     if end:
         return text[:end]
     whole = _LAST_COMMA.match(text)
-    return f'{whole[0]} "{_ELISION}"' if whole else ""
+    return f'{whole[0]} "{ELISION}"' if whole else ""
