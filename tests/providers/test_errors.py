@@ -192,6 +192,26 @@ def test_a_creation_answered_with_nonsense_has_an_unknown_outcome(
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
+def test_a_creation_answered_with_202_never_counts_as_refused(
+    stub: Stub, submission: SubmissionOf, name: ProviderName
+) -> None:
+    provider = stub.provider(name)
+    stub.answers(202, {"status": "accepted"})
+
+    with pytest.raises(UnavailableError) as caught:
+        provider.create(submission(provider))
+
+    assert caught.value.outcome_unknown
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_a_provider_does_not_print_its_key(stub: Stub, name: ProviderName) -> None:
+    provider = stub.provider(name, api_key="very-own-key-42")
+
+    assert "very-own-key-42" not in f"{provider!r} {vars(provider)!r}"
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
 @pytest.mark.parametrize("body", [b"<html>welcome</html>", b"", b"[]", b"null"])
 def test_a_state_that_cannot_be_read_is_an_outage_and_not_an_end(
     stub: Stub, name: ProviderName, body: bytes
@@ -239,12 +259,10 @@ def test_no_call_waits_for_ever(
     provider = stub.provider(name)
     stub.answers(500, error_body(name, "no"))
 
-    for call in (
-        lambda: provider.cancel(BATCH[name]),
-        lambda: provider.create(submission(provider)),
-    ):
-        with pytest.raises(UnavailableError):
-            call()
+    with pytest.raises(UnavailableError):
+        provider.cancel(BATCH[name])
+    with pytest.raises(UnavailableError):
+        provider.create(submission(provider))
 
     header = "x-server-timeout" if name == "google" else "x-stainless-read-timeout"
     assert [float(headers[header]) for _, _, headers in stub.calls] == [30, create_s]

@@ -13,7 +13,8 @@ import openai
 import pytest
 
 from grabient_ops.errors import InputError
-from grabient_ops.sandbox.faults import FAULTS, Faults, parse_faults
+from grabient_ops.sandbox.fault_names import FAULTS
+from grabient_ops.sandbox.faults import Faults, parse_faults
 from grabient_ops.sandbox.state import State
 
 if TYPE_CHECKING:

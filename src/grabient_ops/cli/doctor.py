@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -56,7 +56,7 @@ def doctor(as_json: Json = False) -> None:
     from grabient_ops.logs import scrub
 
     app = open_app()
-    checks = [Check(check.name, check.status, scrub(check.detail)) for check in _look(app)]
+    checks = [replace(c, detail=scrub(" ".join(c.detail.split()))) for c in _look(app)]
     problems = dict.fromkeys(check.name for check in checks if check.status == "problem")
     if as_json:
         print_json({"ok": not problems, "checks": [asdict(check) for check in checks]})

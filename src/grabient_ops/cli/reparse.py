@@ -32,11 +32,13 @@ def reparse(
     if as_json:
         print_json(asdict(result))
         return
-    lost = "lost" if allow_loss else "left as they were although the parser cannot read them"
     print_line(
         f"{result.read:,} answers read: {result.rescued:,} rescued, {result.changed:,} changed, "
-        f"{result.unchanged:,} unchanged, {result.lost:,} {lost}"
+        f"{result.unchanged:,} unchanged"
     )
+    if result.lost:
+        fate = "are failures now" if allow_loss else "stay as they were"
+        print_line(f"{result.lost:,} cannot be read by this parser and {fate}")
     if dry_run:
         print_line("nothing was written")
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from grabient_ops.errors import InputError
+from grabient_ops.sandbox.fault_names import FAULTS
 
 
 def sandbox(
@@ -19,7 +20,10 @@ def sandbox(
     ] = 0.5,
     fault: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=RATE", help="What goes wrong, how often (0..1)."),
+        typer.Option(
+            metavar="NAME=RATE",
+            help=f"What goes wrong, how often (0..1): {', '.join(FAULTS)}. See docs/sandbox.md.",
+        ),
     ] = None,
     state: Annotated[
         Path | None, typer.Option(help="File to remember everything in; default: forget at exit.")

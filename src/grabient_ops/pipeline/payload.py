@@ -11,6 +11,7 @@ from grabient_ops.providers.catalog import Model
 from grabient_ops.store.batches import Batch, list_requests
 from grabient_ops.store.prompts import get_prompt
 from grabient_ops.tagging.message import user_messages
+from grabient_ops.tagging.prompts import answer_schema
 
 _PAGE = 1000
 
@@ -41,7 +42,7 @@ def write_payload(services: Services, batch: Batch) -> tuple[Submission, str]:
         prompt = get_prompt(connection, batch.prompt_version)
     if prompt is None:
         raise InputError(f"prompt version {batch.prompt_version} is not registered")
-    encode = services.provider_of(batch).encoder(model, prompt.content)
+    encode = services.provider_of(batch).encoder(model, prompt.content, answer_schema())
     target = payload_path(services, batch.id)
     target.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
@@ -62,7 +62,7 @@ class Edge:
     """
 
     provider: str
-    secret: str
+    secret: str = field(repr=False)
     kinds: tuple[type[Exception], ...]
 
     @contextmanager
@@ -112,19 +112,22 @@ class Edge:
 
 
 def from_response(provider: str, secret: str, response: HttpResponse) -> ProviderError:
-    """The error that an HTTP answer of 300 or more stands for."""
+    """The error that an HTTP answer stands for.
+
+    A success that the SDK could not understand is an outage: what was asked for may be done.
+    """
     status = response.status_code
     text = response.content.decode(errors="replace")
     message = _one_line(_message(response.content) or f"HTTP {status}", secret)
-    if status in {402, 429} or (status in {400, 403} and _QUOTA.search(text)):
-        if status == 402 or _QUOTA.search(text):
-            return QuotaError(provider, message)
+    if status == 402 or (status in {400, 403, 429} and _QUOTA.search(text)):
+        return QuotaError(provider, message)
+    if status == 429:
         return RateLimitedError(provider, message, _retry_after_s(response.headers, text))
     if status in {401, 403} or (status == 400 and _BAD_KEY.search(text)):
         return AuthenticationError(provider, _with_plan_advice(message, text))
     if status == 404:
         return NotFoundError(provider, message)
-    if status == 408 or status >= 500:
+    if status < 300 or status == 408 or status >= 500:
         return UnavailableError(provider, message)
     return InvalidRequestError(provider, message)
 

@@ -134,8 +134,9 @@ def _check_key(request: Request) -> None:
     if request.url.path.startswith("/upload/") and "upload_id" in request.query_params:
         return
     keys = [request.headers.get(name, "") for name in _KEY_HEADERS]
-    key = next(filter(None, keys), request.query_params.get("key", "")).removeprefix("Bearer ")
-    if not key.strip():
+    given = next(filter(None, keys), request.query_params.get("key", ""))
+    key = given.removeprefix("Bearer").strip()
+    if not key:
         raise ApiError(401, "You didn't provide an API key.", kind="authentication_error")
     if key == "wrong" or key.startswith("invalid"):
         text = "Incorrect API key provided."

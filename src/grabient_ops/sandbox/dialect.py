@@ -41,6 +41,21 @@ class Place:
     index: int
 
 
+def is_number(value: object, least: float, most: float = float("inf")) -> bool:
+    """Whether a JSON value is a number in a range; JSON's true and false are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return least <= value <= most
+
+
+def text_of(content: object) -> str:
+    """The text of a message: plain, or the text parts of a list."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return "\n".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
+
+
 class Reader(Protocol):
     """Reads the input lines of one provider."""
 

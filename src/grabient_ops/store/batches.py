@@ -253,7 +253,7 @@ def list_requests(
 def count_requests(connection: Connection, batch_id: str) -> dict[str, int]:
     """Return how many requests of a batch are in each state."""
     query = sa.select(requests.c.state, sa.func.count()).where(requests.c.batch_id == batch_id)
-    return dict(connection.execute(query.group_by(requests.c.state)).tuples().all())
+    return dict(connection.execute(query.group_by(requests.c.state)).all())
 
 
 def close_requests(

@@ -126,7 +126,7 @@ def sum_tokens(connection: Connection, prompt_version: str | None = None) -> lis
 def count_batches(connection: Connection) -> dict[str, int]:
     """Return how many batches are in each state."""
     query = sa.select(batches.c.state, sa.func.count()).group_by(batches.c.state)
-    return dict(connection.execute(query.order_by(batches.c.state)).tuples().all())
+    return dict(connection.execute(query.order_by(batches.c.state)).all())
 
 
 def count_answered_palettes(connection: Connection, prompt_version: str) -> int:

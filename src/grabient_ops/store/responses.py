@@ -82,7 +82,7 @@ def count_strays(connection: Connection, batch_id: str | None = None) -> dict[st
     query = sa.select(stray_results.c.kind, sa.func.count()).group_by(stray_results.c.kind)
     if batch_id is not None:
         query = query.where(stray_results.c.batch_id == batch_id)
-    return dict(connection.execute(query).tuples().all())
+    return dict(connection.execute(query).all())
 
 
 def list_errors(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from grabient_ops.sandbox import limits
-from grabient_ops.sandbox.dialect import JsonObject, Place, Problem
+from grabient_ops.sandbox.dialect import JsonObject, Place, Problem, is_number, text_of
 from grabient_ops.sandbox.lifecycle import Stage
 from grabient_ops.sandbox.personas.talk import Answer, Ask
 from grabient_ops.sandbox.wire import fields
@@ -11,8 +11,8 @@ from grabient_ops.sandbox.wire import fields
 ENDPOINT = "/v1/chat/completions"
 
 _LINE_FIELDS = {"custom_id": str, "method": str, "url": str, "body": dict}
-_ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
-_FORMATS = frozenset({"text", "json_object", "json_schema"})
+_ROLES = ("system", "developer", "user", "assistant", "tool")
+_FORMATS = ("text", "json_object", "json_schema")
 _UNSUPPORTED = "Unsupported value: '{0}' does not support {1} with this model. {2}"
 _INVALID = "invalid_request_error"
 
@@ -66,9 +66,8 @@ class ChatDialect:
         return str(line["custom_id"])
 
     def body(self, line: JsonObject) -> JsonObject:
-        """Return the chat completion request."""
-        body: JsonObject = line["body"]
-        return body
+        """Return the chat completion request; a null is as good as nothing."""
+        return {name: value for name, value in line["body"].items() if value is not None}
 
     def check(self, body: JsonObject) -> Problem | None:
         """Validate one chat completion request."""
@@ -84,7 +83,7 @@ class ChatDialect:
         if self.provider == "openai" and limits.refuses_sampling(body["model"]):
             return _check_reasoning_model(body)
         temperature = body.get("temperature", 1)
-        if not isinstance(temperature, int | float) or not 0 <= temperature <= 2:
+        if not is_number(temperature, 0, 2):
             text = f"Invalid 'temperature': expected a number from 0 to 2, but got {temperature}."
             return Problem(text, "decimal_above_max_value", "temperature")
         if body.get("max_tokens") and body.get("max_completion_tokens"):
@@ -95,11 +94,12 @@ class ChatDialect:
     def schema(self, body: JsonObject) -> JsonObject | None:
         """Return the schema of `response_format`."""
         wanted = body.get("response_format") or {}
-        return (wanted.get("json_schema") or {}).get("schema")
+        found: JsonObject | None = (wanted.get("json_schema") or {}).get("schema")
+        return found
 
     def ask(self, body: JsonObject) -> Ask:
         """Find the user's text, the wanted format and the settings."""
-        texts = [_text(message["content"]) for message in body["messages"]]
+        texts = [text_of(message["content"]) for message in body["messages"]]
         wanted = body.get("response_format") or {}
         return Ask(
             text=texts[-1],
@@ -108,7 +108,7 @@ class ChatDialect:
             json_only=wanted.get("type") == "json_object",
             max_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
             thinks=limits.reasons(body["model"])
-            and body.get("reasoning_effort") not in {"none", "minimal"},
+            and body.get("reasoning_effort") not in ("none", "minimal"),
             embeds=any("embed_text" in text for text in texts[:-1]),
         )
 
@@ -203,15 +203,22 @@ def _check_format(body: JsonObject) -> Problem | None:
     kind = wanted.get("type") if isinstance(wanted, dict) else None
     if kind not in _FORMATS:
         return Problem("Invalid value: 'response_format.type'.", "invalid_value", "response_format")
-    schema = wanted.get("json_schema")
-    if kind == "json_schema" and not (isinstance(schema, dict) and schema.get("name")):
-        text = "Missing required parameter: 'response_format.json_schema.name'."
-        return Problem(text, "missing_required_parameter", "response_format.json_schema.name")
-    said = "".join(_text(message["content"]) for message in body["messages"]).lower()
+    if kind == "json_schema":
+        return _check_schema(wanted.get("json_schema"))
+    said = "".join(text_of(message["content"]) for message in body["messages"]).lower()
     if kind == "json_object" and "json" not in said:
         text = "'messages' must contain the word 'json' in some form, to use 'response_format'."
         return Problem(text, _INVALID, "messages")
     return None
+
+
+def _check_schema(given: object) -> Problem | None:
+    named = isinstance(given, dict) and isinstance(given.get("name"), str)
+    if isinstance(given, dict) and named and isinstance(given.get("schema"), dict):
+        return None
+    missing = "response_format.json_schema." + ("schema" if named else "name")
+    text = f"Missing required parameter: '{missing}'."
+    return Problem(text, "missing_required_parameter", missing)
 
 
 def _check_reasoning_model(body: JsonObject) -> Problem | None:
@@ -230,17 +237,10 @@ def _check_reasoning_model(body: JsonObject) -> Problem | None:
 
 def _check_limit(body: JsonObject, name: str) -> Problem | None:
     limit = body.get(name)
-    if limit is None or (isinstance(limit, int) and limit >= 1):
+    if limit is None or (isinstance(limit, int) and is_number(limit, 1)):
         return None
     text = f"Invalid '{name}': expected an integer of at least 1, but got {limit}."
     return Problem(text, "integer_below_min_value", name)
-
-
-def _text(content: object) -> str:
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else []
-    return "\n".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
 
 
 def _usage(answer: Answer) -> JsonObject:

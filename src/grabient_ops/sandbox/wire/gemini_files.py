@@ -47,12 +47,14 @@ class GeminiFiles:
         if upload_id is None:
             return await self._start(request, commands)
         file = self.find(f"files/{upload_id}")
-        if commands == ["query"]:
-            return _received({}, file)
-        await self._append(request, file)
+        if commands != ["query"]:
+            await self._append(request, file)
         if "finalize" not in commands:
-            return _received({}, replace(file, size=self.state.blob(file.id).stat().st_size))
-        return _received({"file": _object(await self._finish(file), request)}, None)
+            size = self.state.blob(file.id).stat().st_size
+            headers = {"x-goog-upload-status": "active", "x-goog-upload-size-received": str(size)}
+            return json_response({}, headers=headers)
+        done = _object(await self._finish(file), request)
+        return json_response({"file": done}, headers={"x-goog-upload-status": "final"})
 
     async def _start(self, request: Request, commands: list[str]) -> Response:
         if commands != ["start"] or request.headers.get("x-goog-upload-protocol") != "resumable":
@@ -143,14 +145,6 @@ def page_of(request: Request, items: list[Any]) -> tuple[list[Any], JsonObject]:
 def timestamp(unix: float) -> str:
     """Write a time as Google does."""
     return datetime.fromtimestamp(unix, UTC).isoformat().replace("+00:00", "Z")
-
-
-def _received(content: JsonObject, unfinished: StoredFile | None) -> Response:
-    status = "active" if unfinished else "final"
-    headers = {"x-goog-upload-status": status}
-    if unfinished:
-        headers["x-goog-upload-size-received"] = str(unfinished.size)
-    return json_response(content, headers=headers)
 
 
 def _object(file: StoredFile, request: Request) -> JsonObject:

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from grabient_ops.sandbox.dialect import JsonObject, Place, Problem
+from grabient_ops.sandbox.dialect import JsonObject, Place, Problem, is_number, text_of
 from grabient_ops.sandbox.lifecycle import Stage
 from grabient_ops.sandbox.personas.talk import Answer, Ask
 from grabient_ops.sandbox.wire import fields
@@ -55,26 +55,27 @@ class GeminiDialect:
         if not isinstance(contents, list) or not contents:
             text = "GenerateContentRequest.contents: contents is not specified"
             return Problem(text, "INVALID_ARGUMENT")
-        if not all(isinstance(item, dict) and item.get("parts") for item in contents):
+        if not all(map(_is_content, contents)):
             text = "GenerateContentRequest.contents.parts: contents.parts must not be empty."
             return Problem(text, "INVALID_ARGUMENT")
-        instruction = body.get("systemInstruction", {})
-        if not isinstance(instruction, dict):
+        if "systemInstruction" in body and not _is_content(body["systemInstruction"]):
             text = "Invalid value at 'request.system_instruction': expected a Content object."
             return Problem(text, "INVALID_ARGUMENT")
         return _check_config(body.get("generationConfig", {}))
 
     def schema(self, body: JsonObject) -> JsonObject | None:
         """Return the schema of `generationConfig`."""
-        config = body.get("generationConfig") or {}
-        return config.get("responseJsonSchema") or config.get("responseSchema")
+        config: JsonObject = body.get("generationConfig", {})
+        found: JsonObject | None = config.get("responseJsonSchema", config.get("responseSchema"))
+        return found
 
     def ask(self, body: JsonObject) -> Ask:
         """Find the user's text, the wanted format and the settings."""
-        config = body.get("generationConfig") or {}
-        texts = [_text(item) for item in body["contents"]]
-        instructions = [_text(body.get("systemInstruction") or {}), *texts[:-1]]
-        thinking = _camel(config.get("thinkingConfig") or {})
+        config = body.get("generationConfig", {})
+        texts = [text_of(item["parts"]) for item in body["contents"]]
+        instruction = body.get("systemInstruction", {"parts": []})
+        instructions = [text_of(instruction["parts"]), *texts[:-1]]
+        thinking = _camel(config.get("thinkingConfig", {}))
         return Ask(
             text=texts[-1],
             instruction_chars=sum(map(len, instructions)),
@@ -82,7 +83,7 @@ class GeminiDialect:
             json_only=config.get("responseMimeType") == _JSON,
             max_tokens=config.get("maxOutputTokens"),
             shows_thoughts=bool(thinking.get("includeThoughts")),
-            thinks=bool(thinking.get("thinkingBudget", 0)) or "thinkingLevel" in thinking,
+            thinks=bool(thinking.get("thinkingBudget")) or "thinkingLevel" in thinking,
             embeds=any("embed_text" in text for text in instructions),
         )
 
@@ -139,12 +140,19 @@ def _check_config(config: object) -> Problem | None:
         if name not in fields.GEMINI_CONFIG:
             return Problem(_UNKNOWN.format(name, "request.generation_config"), "INVALID_ARGUMENT")
     temperature = config.get("temperature", 1)
-    if not isinstance(temperature, int | float) or not 0 <= temperature <= 2:
+    if not is_number(temperature, 0, 2):
         text = f"GenerationConfig.temperature: {temperature} is outside of the range [0.0, 2.0]."
         return Problem(text, "INVALID_ARGUMENT")
     limit = config.get("maxOutputTokens", 1)
-    if not isinstance(limit, int) or limit < 1:
+    if not isinstance(limit, int) or not is_number(limit, 1):
         return Problem("GenerationConfig.max_output_tokens must be positive.", "INVALID_ARGUMENT")
+    return _check_objects(config)
+
+
+def _check_objects(config: JsonObject) -> Problem | None:
+    for name in ("thinkingConfig", "responseSchema", "responseJsonSchema"):
+        if not isinstance(config.get(name, {}), dict):
+            return Problem(f"Invalid value at 'generation_config.{name}'.", "INVALID_ARGUMENT")
     wants_schema = "responseSchema" in config or "responseJsonSchema" in config
     if wants_schema and config.get("responseMimeType") != _JSON:
         text = "A response schema needs the response mime type 'application/json'."
@@ -152,14 +160,18 @@ def _check_config(config: object) -> Problem | None:
     return None
 
 
+def _is_content(value: object) -> bool:
+    parts = value.get("parts") if isinstance(value, dict) else None
+    return isinstance(parts, list) and bool(parts) and all(isinstance(part, dict) for part in parts)
+
+
 def _camel(names: JsonObject) -> JsonObject:
+    """Name fields as REST does, and leave out those that are null, as protobuf does."""
     return {
-        _SNAKE.sub(lambda found: found[1].upper(), name): value for name, value in names.items()
+        _SNAKE.sub(lambda found: found[1].upper(), name): value
+        for name, value in names.items()
+        if value is not None
     }
-
-
-def _text(content: JsonObject) -> str:
-    return "\n".join(str(part.get("text", "")) for part in content.get("parts", []))
 
 
 def _usage(answer: Answer) -> JsonObject:

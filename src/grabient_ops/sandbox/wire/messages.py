@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from grabient_ops.sandbox import limits
-from grabient_ops.sandbox.dialect import JsonObject, Place, Problem
+from grabient_ops.sandbox.dialect import JsonObject, Place, Problem, is_number, text_of
 from grabient_ops.sandbox.lifecycle import Stage
 from grabient_ops.sandbox.personas.talk import Answer, Ask
 from grabient_ops.sandbox.wire import fields
@@ -69,20 +69,21 @@ class MessagesDialect:
             )
             return Problem(text, _INVALID, given[0])
         temperature = body.get("temperature", 1)
-        if not isinstance(temperature, int | float) or not 0 <= temperature <= 1:
+        if not is_number(temperature, 0, 1):
             return Problem("temperature: range: 0..1", _INVALID, "temperature")
         return None
 
     def schema(self, body: JsonObject) -> JsonObject | None:
         """Return the schema of `output_config`."""
         wanted = (body.get("output_config") or {}).get("format") or {}
-        return wanted.get("schema")
+        found: JsonObject | None = wanted.get("schema")
+        return found
 
     def ask(self, body: JsonObject) -> Ask:
         """Find the user's text, the wanted format and the settings."""
-        texts = [_text(message["content"]) for message in body["messages"]]
+        texts = [text_of(message["content"]) for message in body["messages"]]
         thinking = body.get("thinking") or {}
-        instructions = [_text(body.get("system")), *texts[:-1]]
+        instructions = [text_of(body.get("system")), *texts[:-1]]
         return Ask(
             text=texts[-1],
             instruction_chars=sum(map(len, instructions)),
@@ -153,7 +154,7 @@ def _check_max_tokens(body: JsonObject) -> Problem | None:
     most = body.get("max_tokens")
     if most is None:
         return Problem("max_tokens: Field required", _INVALID, "max_tokens")
-    if not isinstance(most, int) or most < 1:
+    if not isinstance(most, int) or not is_number(most, 1):
         text = "max_tokens: Input should be greater than or equal to 1"
         return Problem(text, _INVALID, "max_tokens")
     return None
@@ -164,7 +165,7 @@ def _check_messages(body: JsonObject) -> Problem | None:
     if not isinstance(messages, list) or not messages:
         return Problem("messages: at least one message is required", _INVALID, "messages")
     for number, message in enumerate(messages):
-        if not isinstance(message, dict) or message.get("role") not in {"user", "assistant"}:
+        if not isinstance(message, dict) or message.get("role") not in ("user", "assistant"):
             text = f"messages.{number}.role: Input should be 'user' or 'assistant'"
             return Problem(text, _INVALID, "messages")
         if not isinstance(message.get("content"), str | list) or not message["content"]:
@@ -178,7 +179,7 @@ def _check_thinking(body: JsonObject) -> Problem | None:
     if thinking is None:
         return None
     kind = thinking.get("type") if isinstance(thinking, dict) else None
-    if kind not in {"enabled", "disabled", "adaptive"}:
+    if kind not in ("enabled", "disabled", "adaptive"):
         return Problem(
             "thinking.type: Input should be 'enabled' or 'disabled'", _INVALID, "thinking"
         )
@@ -213,13 +214,6 @@ def _check_output(body: JsonObject) -> Problem | None:
         text = "output_config.format: Input should be {'type': 'json_schema', 'schema': ...}"
         return Problem(text, _INVALID, "output_config.format")
     return None
-
-
-def _text(content: object) -> str:
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else []
-    return "\n".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
 
 
 def _usage(answer: Answer) -> JsonObject:
