@@ -81,7 +81,7 @@ class Outcome:
         )
 
     def cell(self) -> str:
-        """batches bought/needed, lines paid -> kept, palettes tagged (+ failed for good)."""
+        """Batches bought/needed, lines paid -> kept, palettes tagged (+ failed for good)."""
         end = f"{self.tagged}" + (f"+{self.failed} refused" if self.failed else "")
         text = f"{self.batches}/{self.needed} {self.paid}->{self.kept} {end}"
         return text if self.is_right else f"**{text}**"

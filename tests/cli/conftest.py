@@ -14,9 +14,8 @@ from grabient_ops.store.batches import reserve_batch, update_batch
 from grabient_ops.store.changes import since
 from grabient_ops.store.engine import Store, open_store
 from grabient_ops.store.palettes import NewPalette, add_palettes
-from grabient_ops.store.responses import store_responses
-from grabient_ops.store.tables import palette_tags
-from grabient_ops.store.targets import ModelTarget, Unanswered, raise_targets
+from grabient_ops.store.tables import palette_tags, targets
+from grabient_ops.store.targets import ModelTarget, Unanswered, list_unanswered
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MODEL = ModelTarget("prompt-1", "groq", "openai/gpt-oss-20b", 1)
@@ -71,10 +70,11 @@ class Shelf:
 
     def plan(self, *seeds: str) -> None:
         """Store palettes and ask for one run of them."""
-        rows = [NewPalette(seed, "aligned", seed, "test") for seed in seeds]
+        palettes = [NewPalette(seed, "aligned", seed, "test") for seed in seeds]
+        asked = [{**MODEL._asdict(), "seed": seed} for seed in seeds]
         with self.store.write() as connection:
-            add_palettes(connection, rows, NOW)
-            raise_targets(connection, MODEL.prompt_version, [MODEL[1:3]], seeds, 1, NOW)
+            add_palettes(connection, palettes, NOW)
+            connection.execute(sa.insert(targets), asked)
 
     def batch(self, *seeds: str, state: str = "waiting", **values: object) -> str:
         """Reserve a batch, then set some of its columns; return its id."""
@@ -84,10 +84,10 @@ class Shelf:
             update_batch(connection, batch_id, NOW, state=state, **values)
         return batch_id
 
-    def respond(self, seed: str, **values: object) -> None:
-        """Store an answer: the first attempt, which could not be parsed, unless told otherwise."""
+    def respond(self, *seeds: str, **values: object) -> None:
+        """Store one answer each: the first attempt, which could not be parsed, unless told."""
         row = {
-            "seed": seed, "provider": MODEL.provider, "model": MODEL.model, "model_returned": None,
+            "provider": MODEL.provider, "model": MODEL.model, "model_returned": None,
             "run_number": 1, "prompt_version": MODEL.prompt_version, "attempt": 1,
             "batch_id": "batch", "tags": None, "response": "I cannot see it.",
             "error_class": "unparsable", "error": "no JSON", "excused": False,
@@ -96,13 +96,19 @@ class Shelf:
             "created_at": NOW,
         }  # fmt: skip
         with self.store.write() as connection:
-            store_responses(connection, [{**row, **values}])
+            rows = [{**row, "seed": seed, **values} for seed in seeds]
+            connection.execute(sa.insert(palette_tags), rows)
 
     def answers(self) -> list[dict[str, Any]]:
         """Every stored answer and failure, in order."""
         query = sa.select(palette_tags).order_by(palette_tags.c.id)
         with self.store.read() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
+
+    def askable(self) -> list[str]:
+        """The palettes that the planner may ask about (again)."""
+        with self.store.read() as connection:
+            return [item.seed for item in list_unanswered(connection, MODEL, 1, 1, 10)]
 
     def announced(self, topic: str) -> list[str]:
         """The keys of all changes of a topic, in order."""

@@ -259,14 +259,16 @@ def test_a_completed_batch_may_have_no_output(driver: Driver, shared_sandbox: Sa
 
 
 def test_a_fresh_batch_may_be_unknown_for_a_second(drive: Drive, shared_sandbox: Sandbox) -> None:
-    drivers = [drive(name, shared_sandbox.url) for name in ("openai", "anthropic", "google")]
     shared_sandbox.faults(read_after_write_404=1)
-    created = [(driver, driver.submit(1)) for driver in drivers]
+    created = []
 
-    for driver, batch_id in created:
+    for name in ("openai", "anthropic", "google"):
+        driver = drive(name, shared_sandbox.url)
+        created.append((driver, driver.submit(1)))
         with pytest.raises(Exception, match=r"404|not found"):
-            driver.state(batch_id)
-        assert batch_id not in driver.ids(50)
+            driver.state(created[-1][1])
+        assert created[-1][1] not in driver.ids(50)
+
     time.sleep(1.05)
     for driver, batch_id in created:
         assert driver.ended(batch_id)

@@ -69,8 +69,8 @@ def list_(
         return
     for error in found:
         _print_error(error)
-    if len(found) == limit:
-        warn(f"there may be more: --after {found[-1].id}")
+    more = f"; --after {found[-1].id} shows what follows" if len(found) == limit else ""
+    warn(f"{len(found):,} failures{more}")
 
 
 @app.command()

@@ -151,7 +151,7 @@ class _Report:
             warn(f"passed over {file['reason']}")
         for refusal in self._refused[:_SHOWN_REFUSALS]:
             place = f"{refusal['file']}:{refusal['line']}"
-            advice = f" Meant: {refusal['suggestion']} ?" if "suggestion" in refusal else ""
+            advice = f" Did you mean {refusal['suggestion']}?" if "suggestion" in refusal else ""
             warn(legible(f"{place}: {refusal['seed']!r}: {refusal['reason']}{advice}"))
         if self._refused_count > _SHOWN_REFUSALS:
             warn(f"... and {self._refused_count - _SHOWN_REFUSALS:,} more; --json lists them")

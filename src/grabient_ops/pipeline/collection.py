@@ -22,6 +22,7 @@ from grabient_ops.providers.base import ResultFile
 
 log = structlog.get_logger(__name__)
 _PAUSE_CAP_S = 300.0
+_AT_ONCE = 2
 
 
 class Collector:
@@ -29,6 +30,8 @@ class Collector:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        # Python reads one line at a time anyway; more at once only takes more memory.
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def collect(self, batch_id: str, end: End) -> None:
         """Store every line of every result file; safe to repeat.
@@ -59,7 +62,8 @@ class Collector:
         tries = 0
         while True:
             try:
-                await asyncio.to_thread(call)
+                async with self._turns:
+                    await asyncio.to_thread(call)
             except (ProviderError, OSError, StoreError) as error:
                 if isinstance(error, ProviderError) and not error.retryable:
                     raise

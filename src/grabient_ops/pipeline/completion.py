@@ -99,14 +99,12 @@ def _fail_unanswered(
     at: datetime,
 ) -> None:
     """Give every request that no line answered its own error, so that nothing is unaccounted."""
+    same = batch.same()
     open_requests = [item for item in list_requests(connection, batch.id) if item.state == "open"]
     rows = [
         {
             "seed": request.seed,
-            "provider": batch.provider,
-            "model": batch.model,
-            "run_number": batch.run_number,
-            "prompt_version": batch.prompt_version,
+            **same,
             "attempt": request.attempt,
             "batch_id": batch.id,
             "excused": False,
@@ -119,7 +117,7 @@ def _fail_unanswered(
         }
         for request in open_requests
     ]
-    store_responses(connection, rows)
+    store_responses(connection, same, rows)
     close_requests(connection, batch.id, [item.position for item in open_requests], "missing")
     if rows:
         announce(connection, "responses", [batch.id], at)

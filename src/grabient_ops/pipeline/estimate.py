@@ -7,7 +7,7 @@ from typing import Any
 from grabient_ops.pipeline.services import Services
 from grabient_ops.pipeline.tagging import current_prompt
 from grabient_ops.providers.catalog import Model
-from grabient_ops.store.palettes import first_seeds
+from grabient_ops.store.palettes import count_palettes, first_seeds
 from grabient_ops.store.prompts import get_prompt
 from grabient_ops.store.responses import count_successes
 from grabient_ops.tagging.message import user_messages
@@ -52,15 +52,17 @@ def estimate_runs(
 ) -> Estimate:
     """Estimate a pass over the stored palettes; what is answered already costs nothing."""
     with services.store.read() as connection:
-        seeds = first_seeds(connection, limit)
+        stored = count_palettes(connection)
+        palettes = stored if limit is None else min(stored, limit)
+        seeds = first_seeds(connection, min(palettes, _SAMPLE))
         version = current_prompt(connection)
-        stored = get_prompt(connection, version)
-        prompt = stored.content if stored else tagging_prompt().content
+        registered = get_prompt(connection, version)
+        prompt = registered.content if registered else tagging_prompt().content
         open_counts = [
-            len(seeds) * runs - count_successes(connection, _key(version, model), seeds, runs)
+            palettes * runs - count_successes(connection, _key(version, model), runs, limit)
             for model in models
         ]
-    sample = user_messages(seeds[:_SAMPLE])
+    sample = user_messages(seeds)
     message = sum(map(len, sample)) / max(1, len(sample))
     per_request = round((len(prompt) + message) / _CHARACTERS_PER_TOKEN)
     return _add_up(models, open_counts, per_request)

@@ -10,8 +10,6 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, assert_never
 
-from sqlalchemy.engine import Connection
-
 from grabient_ops.errors import GrabientError
 from grabient_ops.pipeline.services import Services
 from grabient_ops.providers.base import Answered, Failed, Unreadable
@@ -20,7 +18,6 @@ from grabient_ops.store.changes import announce
 from grabient_ops.store.responses import (
     Row,
     StrayLine,
-    answered_before,
     store_responses,
     store_strays,
 )
@@ -65,12 +62,7 @@ class Ingest:
         self._prefix = f"{batch_id}-"
         self._seen: set[int] = set()
         self._open: dict[int, Request] = {}
-        self._same = {
-            "provider": self._batch.provider,
-            "model": self._batch.model,
-            "run_number": self._batch.run_number,
-            "prompt_version": self._batch.prompt_version,
-        }
+        self._same = self._batch.same()
 
     def run(self, paths: Sequence[Path]) -> None:
         """Store the lines of all files, in order.
@@ -125,8 +117,10 @@ class Ingest:
         for line in lines:
             self._sort_in(chunk, line, now)
         with self._services.store.write() as connection:
-            self._set_surplus_aside(connection, chunk)
-            store_responses(connection, chunk.rows)
+            surplus = store_responses(connection, self._same, chunk.rows)
+            # The first success keeps the vote; what was paid for the second is kept beside it.
+            reason = "the request had been answered before"
+            chunk.strays += [self._stray(chunk.by_seed[s], "duplicate", reason) for s in surplus]
             for state, positions in chunk.closed.items():
                 close_requests(connection, self._batch.id, positions, state)
             store_strays(connection, chunk.strays, now)
@@ -154,19 +148,6 @@ class Ingest:
                     position
                 )
                 chunk.by_seed[request.seed] = line
-
-    def _set_surplus_aside(self, connection: Connection, chunk: _Chunk) -> None:
-        """Keep second successes out of the votes: the first stays, the others become strays."""
-        seeds = [row["seed"] for row in chunk.rows if row["error_class"] is None]
-        surplus = answered_before(connection, self._same, seeds)
-        if surplus:
-            chunk.rows = [
-                row
-                for row in chunk.rows
-                if row["error_class"] is not None or row["seed"] not in surplus
-            ]
-            reason = "the request had been answered before"
-            chunk.strays += [self._stray(chunk.by_seed[s], "duplicate", reason) for s in surplus]
 
     def _row(self, result: Answered | Failed, request: Request, now: datetime) -> Row:
         row: Row = {

@@ -13,7 +13,7 @@ from grabient_ops.store.prompts import get_prompt
 from grabient_ops.tagging.message import user_messages
 from grabient_ops.tagging.prompts import answer_schema
 
-_PAGE = 1000
+_PAGE = 250
 
 
 def wire_parameters(model: Model) -> dict[str, object]:

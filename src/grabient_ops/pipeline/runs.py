@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy.engine import Connection
 
-from grabient_ops.errors import ConfigError
+from grabient_ops.errors import ConfigError, RateLimitedError
 from grabient_ops.pipeline.payload import wire_parameters
 from grabient_ops.pipeline.services import Services
 from grabient_ops.providers.catalog import Model
@@ -34,6 +34,8 @@ _LINE_OVERHEAD_BYTES = 3000
 _MESSAGE_TOKENS = 500
 _BYTES_PER_TOKEN = 4
 _FUTILE_FAILURES = 3
+_TOO_MUCH = frozenset({QUEUE_FULL, RateLimitedError.__name__})
+"""Failures of a submission that a smaller batch may not meet (Gemini says 429 to a full queue)."""
 
 
 class Block(NamedTuple):
@@ -140,7 +142,7 @@ class Planner:
         until = last.ended_at + timedelta(seconds=pause_s)
         if now >= until:
             return None
-        can_shrink = last.error_class == QUEUE_FULL and last.request_count > 1
+        can_shrink = last.error_class in _TOO_MUCH and last.request_count > 1
         futile = len(failures) >= _FUTILE_FAILURES and not can_shrink
         return Block(last.error or "the submission failed", until, is_futile=futile)
 
@@ -176,7 +178,7 @@ class Planner:
             tokens = prompt_bytes // _BYTES_PER_TOKEN + _MESSAGE_TOKENS
             room = min(room, model.queue_tokens // tokens - waiting)
         endings = list_endings(connection, target.provider, target.model, self._since)
-        refused = [e.request_count for e in endings if e.error_class == QUEUE_FULL]
+        refused = [e.request_count for e in endings if e.error_class in _TOO_MUCH]
         if refused:
             # The provider's queue is smaller than we knew: half of what it refused, one at a time.
             room = 0 if waiting else min(room, max(1, min(refused) // 2))

@@ -38,15 +38,17 @@ class Submitter:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._turns: dict[str, asyncio.Semaphore] = {}
+        self._writing = asyncio.Lock()
 
     async def upload(self, batch_id: str) -> None:
         """Write and upload the payload, unless that has been done; nothing is spent."""
         batch = self._services.batch(batch_id)
         if batch.submit_started_at or batch.input_file_id or batch.cancel_requested_at:
             return
-        submission, sha256 = await asyncio.to_thread(write_payload, self._services, batch)
         provider = self._services.provider_of(batch)
         async with self._turn(provider):
+            async with self._writing:
+                submission, sha256 = await asyncio.to_thread(write_payload, self._services, batch)
             file_id = await self._ask(lambda: provider.upload(submission))
         self._services.update(
             batch_id, input_file_id=file_id, payload_sha256=sha256, state="submitting"

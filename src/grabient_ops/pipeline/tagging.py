@@ -8,7 +8,7 @@ from grabient_ops.errors import InputError
 from grabient_ops.pipeline.services import Services
 from grabient_ops.providers.catalog import Model
 from grabient_ops.store.notes import drop_note, get_note, set_note
-from grabient_ops.store.palettes import first_seeds
+from grabient_ops.store.palettes import count_palettes
 from grabient_ops.store.prompts import PromptVersion, get_prompt, register_prompt
 from grabient_ops.store.targets import raise_targets
 from grabient_ops.tagging.prompts import prompt_version, tagging_prompt
@@ -76,10 +76,9 @@ def request_runs(services: Services, models: Sequence[Model], runs: int, limit: 
     """
     register_builtin(services)
     with services.store.write() as connection:
-        seeds = first_seeds(connection, limit)
-        if not seeds:
+        if not count_palettes(connection):
             raise InputError("no palettes yet; `grabient-ops palettes import FILE` brings some")
         version = current_prompt(connection)
         pairs = [(model.provider, model.id) for model in models]
-        raise_targets(connection, version, pairs, seeds, runs, services.now())
+        raise_targets(connection, version, pairs, runs, limit, services.now())
     return version

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from grabient_ops.sandbox.http import ApiError
 
+_MOST_SPOOLED = 1 << 30
 _BOUNDARY = re.compile(r'multipart/form-data;.*boundary="?([^";]+)"?', re.IGNORECASE)
 _NAME = re.compile(rb'[; ]name="([^"]*)"')
 _FILENAME = re.compile(rb'filename="([^"]*)"')
@@ -29,11 +30,13 @@ class Form:
 
 
 async def spool(stream: AsyncIterator[bytes], target: Path) -> int:
-    """Write a request's body to a file and return its size."""
+    """Write a request's body to a file and return its size; beyond a limit it is only counted."""
     size = 0
     with target.open("wb") as file:
         async for chunk in stream:
-            size += file.write(chunk)
+            size += len(chunk)
+            if size <= _MOST_SPOOLED:
+                file.write(chunk)
     return size
 
 

@@ -77,7 +77,7 @@ class State:
     def __init__(self, path: Path) -> None:
         self._blobs = path.with_name(path.name + ".files")
         self._blobs.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db = sqlite3.connect(path, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(_SCHEMA)

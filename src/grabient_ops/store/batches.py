@@ -58,6 +58,15 @@ class Batch(NamedTuple):
     cancel_requested_at: datetime | None
     ended_at: datetime | None
 
+    def same(self) -> dict[str, Any]:
+        """Return the columns that all requests and answers of the batch share."""
+        return {
+            "provider": self.provider,
+            "model": self.model,
+            "run_number": self.run_number,
+            "prompt_version": self.prompt_version,
+        }
+
 
 class Request(NamedTuple):
     """One request of a batch; its `custom_id` is `<batch id>-<position>`."""

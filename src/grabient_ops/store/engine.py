@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
@@ -64,19 +65,27 @@ def open_store(url: str) -> Store:
 def _make_engine(url: str) -> Engine:
     try:
         parsed = sa.engine.make_url(url)
-    except sa.exc.ArgumentError as error:
-        message = (
-            "GRABIENT_OPS_DATABASE_URL is not a database URL such as postgresql+psycopg://host/db"
+        if parsed.get_backend_name() == "sqlite":
+            return _make_sqlite_engine(parsed)
+        return sa.create_engine(
+            parsed, isolation_level="READ COMMITTED", pool_pre_ping=True, json_serializer=_to_json
         )
-        raise StoreError(message) from error
-    if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(parsed, isolation_level="READ COMMITTED", pool_pre_ping=True)
-    if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(parsed, pool_size=20, max_overflow=20)
+    except (sa.exc.ArgumentError, ImportError) as error:
+        message = "GRABIENT_OPS_DATABASE_URL names no database that can be used here"
+        raise StoreError(f"{message}; write one such as postgresql+psycopg://host/db") from error
+
+
+def _make_sqlite_engine(url: sa.URL) -> Engine:
+    if url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(url, pool_size=8, max_overflow=40, json_serializer=_to_json)
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _to_json(value: object) -> str:
+    return orjson.dumps(value).decode()
 
 
 def _prepare_sqlite(connection: SqliteConnection, _record: object) -> None:
@@ -119,5 +128,8 @@ def _migrate(engine: Engine) -> None:
 def _explained(url: str) -> Iterator[None]:
     try:
         yield
-    except sa.exc.OperationalError as error:
+    except sa.exc.DatabaseError as error:
+        # SQLite's driver has no narrower class for a file that is no database.
+        if type(error) not in {sa.exc.OperationalError, sa.exc.DatabaseError}:
+            raise
         raise StoreError(f"the store {url} failed: {error.orig}") from error

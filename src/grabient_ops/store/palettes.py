@@ -66,10 +66,14 @@ def list_palettes(
     return [StoredPalette(*row) for row in connection.execute(query.limit(limit))]
 
 
+def oldest_seeds(limit: int | None = None) -> sa.Select[str]:
+    """Return the query for seeds, oldest palette first."""
+    return sa.select(palettes.c.seed).order_by(palettes.c.created_at, palettes.c.seed).limit(limit)
+
+
 def first_seeds(connection: Connection, limit: int | None = None) -> list[str]:
     """Return seeds, oldest palette first."""
-    query = sa.select(palettes.c.seed).order_by(palettes.c.created_at, palettes.c.seed)
-    return list(connection.execute(query.limit(limit)).scalars())
+    return list(connection.execute(oldest_seeds(limit)).scalars())
 
 
 def known_seeds(connection: Connection, seeds: Iterable[str]) -> set[str]:

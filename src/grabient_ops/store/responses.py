@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from grabient_ops.store.changes import announce
+from grabient_ops.store.palettes import oldest_seeds
 from grabient_ops.store.tables import palette_tags, stray_results
 from grabient_ops.store.upsert import insert_new
 
@@ -46,14 +47,29 @@ class StoredError(NamedTuple):
     created_at: datetime
 
 
-def store_responses(connection: Connection, rows: Sequence[Row]) -> None:
+def store_responses(connection: Connection, key: dict[str, Any], rows: Sequence[Row]) -> set[str]:
     """Append rows of `palette_tags`; every column must be given.
 
-    Raises:
-        sqlalchemy.exc.IntegrityError: a success is there already; see `answered_before`.
+    Args:
+        connection: an open transaction.
+        key: provider, model, run number and prompt version that all rows share.
+        rows: what to append.
+
+    Returns:
+        Seeds whose success was set aside, because another attempt has succeeded before.
     """
-    if rows:
-        connection.execute(sa.insert(palette_tags), rows)
+    if not rows:
+        return set()
+    try:
+        with connection.begin_nested():
+            connection.execute(sa.insert(palette_tags), rows)
+    except sa.exc.IntegrityError:
+        surplus = answered_before(connection, key, [row["seed"] for row in rows])
+        kept = [row for row in rows if row["error_class"] or row["seed"] not in surplus]
+        if kept:
+            connection.execute(sa.insert(palette_tags), kept)
+        return surplus.intersection(row["seed"] for row in rows if not row["error_class"])
+    return set()
 
 
 def answered_before(connection: Connection, key: dict[str, Any], seeds: Sequence[str]) -> set[str]:
@@ -204,29 +220,29 @@ def iterate_responses(connection: Connection, page: int = 2000) -> Iterator[list
 def update_parsed(connection: Connection, rows: Sequence[Row]) -> None:
     """Write what a newer parser made of stored answers; each row holds `row_id` and the columns."""
     columns = ("tags", "error_class", "error", "parse_stage", "parser_version", "ambiguous")
-    connection.execute(
+    update = (
         sa.update(palette_tags)
         .where(palette_tags.c.id == sa.bindparam("row_id"))
-        .values({name: sa.bindparam(f"new_{name}") for name in columns}),
-        [
-            {"row_id": row["row_id"], **{f"new_{name}": row[name] for name in columns}}
-            for row in rows
-        ],
+        .values({name: sa.bindparam(f"new_{name}") for name in columns})
     )
+    values = [
+        {"row_id": row["row_id"], **{f"new_{name}": row[name] for name in columns}} for row in rows
+    ]
+    if values:
+        connection.execute(update, values)
 
 
 def count_successes(
-    connection: Connection, key: dict[str, Any], seeds: Sequence[str], runs: int
+    connection: Connection, key: dict[str, Any], runs: int, limit: int | None
 ) -> int:
-    """Return how many answers a (model, prompt version) has for palettes in runs 1 to `runs`."""
-    count = 0
-    for start in range(0, len(seeds), 500):
-        query = sa.select(sa.func.count()).select_from(palette_tags).filter_by(**key)
-        count += connection.execute(
-            query.where(
-                palette_tags.c.seed.in_(seeds[start : start + 500]),
-                palette_tags.c.run_number <= runs,
-                palette_tags.c.error_class.is_(None),
-            )
-        ).scalar_one()
-    return count
+    """Return how many answers a (model, prompt version) has in runs 1 to `runs`.
+
+    Only answers for stored palettes count; with `limit`, for so many of them, oldest first.
+    """
+    seeds = oldest_seeds(limit).subquery()
+    query = sa.select(sa.func.count()).select_from(palette_tags).filter_by(**key)
+    return connection.execute(
+        query.join(seeds, seeds.c.seed == palette_tags.c.seed).where(
+            palette_tags.c.run_number <= runs, palette_tags.c.error_class.is_(None)
+        )
+    ).scalar_one()

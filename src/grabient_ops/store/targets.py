@@ -1,6 +1,6 @@
 """Targets: which palette is to be tagged how often by which model, and what is still unanswered."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from grabient_ops.store.changes import announce
+from grabient_ops.store.palettes import oldest_seeds
 from grabient_ops.store.tables import palette_tags, palettes, requests, targets
-from grabient_ops.store.upsert import insert_new
+from grabient_ops.store.upsert import insert_of
 from grabient_ops.tagging.outcome import ErrorClass
 
 FINAL_ERRORS = tuple(str(kind) for kind in ErrorClass if not kind.retryable)
@@ -36,8 +37,8 @@ def raise_targets(
     connection: Connection,
     prompt_version: str,
     models: Iterable[tuple[str, str]],
-    seeds: Sequence[str],
     runs: int,
+    limit: int | None,
     at: datetime,
 ) -> None:
     """Set the number of runs of every (model, palette) pair to at least `runs`.
@@ -46,25 +47,24 @@ def raise_targets(
         connection: an open transaction.
         prompt_version: the version that will be sent.
         models: (provider, model) pairs.
-        seeds: stored palettes.
         runs: at least 1.
+        limit: only so many palettes, oldest first; None for all.
         at: now.
     """
+    columns = [column.name for column in targets.columns]
+    seeds = oldest_seeds(limit).subquery()
     for provider, model in models:
-        key = {"prompt_version": prompt_version, "provider": provider, "model": model}
-        for start in range(0, len(seeds), 5000):
-            rows = [
-                {**key, "seed": seed, "target_runs": runs} for seed in seeds[start : start + 5000]
-            ]
-            insert_new(connection, targets, rows)
-            for inner in range(0, len(rows), 500):
-                chunk = [row["seed"] for row in rows[inner : inner + 500]]
-                connection.execute(
-                    sa.update(targets)
-                    .where(_same_model(targets, prompt_version, provider, model))
-                    .where(targets.c.seed.in_(chunk), targets.c.target_runs < runs)
-                    .values(target_runs=runs)
-                )
+        fixed = (sa.literal(prompt_version), sa.literal(provider), sa.literal(model))
+        # SQLite takes ON CONFLICT after a SELECT for a join condition unless there is a WHERE.
+        pairs = sa.select(*fixed, seeds.c.seed, sa.literal(runs)).where(sa.true())
+        insert = insert_of(connection, targets).from_select(columns, pairs)
+        connection.execute(
+            insert.on_conflict_do_update(
+                index_elements=list(targets.primary_key),
+                set_={"target_runs": insert.excluded.target_runs},
+                where=targets.c.target_runs < insert.excluded.target_runs,
+            )
+        )
     announce(connection, "targets", [prompt_version], at)
 
 

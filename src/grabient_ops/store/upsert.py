@@ -1,4 +1,4 @@
-"""INSERT that skips what is already there, on both databases."""
+"""INSERT for what may be there already, on both databases."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,10 +8,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 
+def insert_of(connection: Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
+    """Return the database's own INSERT, which knows ON CONFLICT."""
+    postgres = connection.dialect.name == "postgresql"
+    return postgresql.insert(table) if postgres else sqlite.insert(table)
+
+
 def insert_new(connection: Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> int:
     """Insert rows, skipping those that any unique key refuses; return how many were inserted."""
     if not rows:
         return 0
-    postgres = connection.dialect.name == "postgresql"
-    insert = postgresql.insert(table) if postgres else sqlite.insert(table)
-    return connection.execute(insert.on_conflict_do_nothing(), rows).rowcount
+    insert = insert_of(connection, table).on_conflict_do_nothing()
+    return connection.execute(insert, rows).rowcount

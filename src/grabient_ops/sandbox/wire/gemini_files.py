@@ -59,8 +59,9 @@ class GeminiFiles:
     async def _start(self, request: Request, commands: list[str]) -> Response:
         if commands != ["start"] or request.headers.get("x-goog-upload-protocol") != "resumable":
             raise ApiError(400, "The sandbox takes resumable uploads only.")
-        described = (await read_json(request)).get("file") or {}
-        name = described.get("name") or new_id("files/")
+        given = (await read_json(request)).get("file")
+        described = given if isinstance(given, dict) else {}
+        name = str(described.get("name") or new_id("files/"))
         if not _NAME.fullmatch(name):
             raise ApiError(400, f"Invalid file name '{name}'.")
         known = self.state.file(PROVIDER, name)
@@ -85,10 +86,11 @@ class GeminiFiles:
 
     async def _append(self, request: Request, file: StoredFile) -> None:
         """Write one piece at its offset; a piece that comes again overwrites itself."""
-        offset = int(request.headers.get("x-goog-upload-offset", "0"))
+        given = request.headers.get("x-goog-upload-offset", "0")
         blob = self.state.blob(file.id)
-        if file.ready or offset > blob.stat().st_size:
-            raise ApiError(400, f"Upload offset {offset} does not fit.")
+        if file.ready or not given.isdecimal() or int(given) > blob.stat().st_size:
+            raise ApiError(400, f"Upload offset {given} does not fit.")
+        offset = int(given)
         with blob.open("r+b") as out:
             out.truncate(offset)
             out.seek(offset)

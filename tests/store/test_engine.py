@@ -1,0 +1,136 @@
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from grabient_ops.errors import StoreError
+from grabient_ops.store.engine import SCHEMA_REVISION, Store, open_store
+from grabient_ops.store.notes import get_note, set_note
+from grabient_ops.store.tables import metadata
+
+_OPEN_AND_WRITE = """
+import sys
+from grabient_ops.store.engine import open_store
+from grabient_ops.store.notes import set_note
+store = open_store(sys.argv[1])
+sys.stdin.readline()
+for number in range(50):
+    with store.write() as connection:
+        set_note(connection, sys.argv[2], str(number))
+"""
+
+
+def _structure(url: str) -> dict[str, object]:
+    """Everything that decides how a database behaves, by table."""
+    inspector = sa.inspect(sa.create_engine(url))
+    return {
+        table: (
+            [(c["name"], str(c["type"]), c["nullable"]) for c in inspector.get_columns(table)],
+            inspector.get_pk_constraint(table)["constrained_columns"],
+            sorted(
+                (str(index["name"]), index["column_names"], index["unique"], _condition(index))
+                for index in inspector.get_indexes(table)
+            ),
+            sorted(u["column_names"] for u in inspector.get_unique_constraints(table)),
+        )
+        for table in inspector.get_table_names()
+        if table != "alembic_version"
+    }
+
+
+def _condition(index: "sa.engine.interfaces.ReflectedIndex") -> str:
+    return str(index.get("dialect_options", {}).get("sqlite_where", ""))
+
+
+def test_the_migrations_build_what_the_tables_say(store: Store, url: str, tmp_path: Path) -> None:
+    assert store.url == url
+    declared = f"sqlite:///{tmp_path / 'declared.sqlite'}"
+    metadata.create_all(sa.create_engine(declared))
+
+    assert _structure(url) == _structure(declared)
+    assert set(_structure(url)) == set(metadata.tables)
+
+
+def test_the_newest_migration_is_the_schema_revision() -> None:
+    versions = files("grabient_ops.store.migrations.versions")
+    newest = max(file.name for file in versions.iterdir() if file.name.endswith(".py"))
+
+    assert newest.partition("_")[0] == SCHEMA_REVISION
+
+
+def test_opening_again_keeps_what_is_there(store: Store, url: str) -> None:
+    with store.write() as connection:
+        set_note(connection, "kept", "yes")
+
+    with open_store(url).read() as connection:
+        assert get_note(connection, "kept") == "yes"
+
+
+def test_processes_that_open_a_fresh_home_at_once_all_succeed(url: str) -> None:
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", _OPEN_AND_WRITE, url, name],
+            stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for name in "abc"
+    ]  # fmt: skip
+    errors = [writer.communicate("go\n", timeout=30)[1] for writer in writers]
+
+    assert errors == ["", "", ""]
+    with open_store(url).read() as connection:
+        assert [get_note(connection, name) for name in "abc"] == ["49", "49", "49"]
+
+
+def test_a_store_of_a_newer_release_is_refused_with_a_sentence(store: Store, url: str) -> None:
+    with store.write() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+
+    with pytest.raises(StoreError, match=r"newer grabient-ops; install that release$"):
+        open_store(url)
+
+
+def test_a_file_that_is_no_database_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "store.sqlite").write_bytes(b"GIF89a" * 1000)
+
+    with pytest.raises(StoreError, match=r"store\.sqlite failed: file is not a database"):
+        open_store(f"sqlite:///{tmp_path / 'store.sqlite'}")
+
+
+@pytest.mark.parametrize("url", ["nonsense", "oracle-of-delphi://host/db", "mysql+nodriver://h/d"])
+def test_a_url_that_names_no_usable_database_is_refused_with_a_sentence(url: str) -> None:
+    with pytest.raises(StoreError, match="GRABIENT_OPS_DATABASE_URL"):
+        open_store(url)
+
+
+def test_a_password_in_the_url_is_never_shown() -> None:
+    with pytest.raises(StoreError) as refused:
+        open_store("mysql+nodriver://user:hunter2@host/db")
+
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
+    def write_and_fail() -> None:
+        with store.write() as connection:
+            set_note(connection, "half", "done")
+            raise ValueError
+
+    with pytest.raises(ValueError):
+        write_and_fail()
+
+    with store.read() as connection:
+        assert get_note(connection, "half") is None
+
+
+def test_a_reader_keeps_its_snapshot_and_blocks_no_writer(store: Store) -> None:
+    with store.read() as snapshot:
+        assert get_note(snapshot, "news") is None
+        with store.write() as connection:
+            set_note(connection, "news", "1")
+
+        assert get_note(snapshot, "news") is None
+    with store.read() as connection:
+        assert get_note(connection, "news") == "1"
