@@ -13,6 +13,8 @@ GrabientError                       edges catch this: one line on stderr, exit 1
    └─ UnavailableError              5xx, time-out or lost connection; `outcome_unknown` for writes
 """
 
+from typing_extensions import override
+
 
 class GrabientError(Exception):
     """Base of every error whose message is meant for the operator."""
@@ -49,6 +51,7 @@ class ProviderError(GrabientError):
         self.provider = provider
         self.message = message
 
+    @override
     def __str__(self) -> str:
         return f"{self.provider}: {self.message}"
 

@@ -53,16 +53,18 @@ def test_an_unreachable_provider_is_a_problem(ops: "Ops", monkeypatch: pytest.Mo
 
 
 @pytest.mark.usefixtures("configured")
-def test_an_impossible_key_is_a_problem_and_never_shown(
+def test_a_key_that_is_refused_or_impossible_is_a_problem_and_never_shown(
     ops: "Ops", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "")
+    monkeypatch.setenv("GROQ_API_KEY", f"invalid-{SECRET}")
     monkeypatch.setenv("ANTHROPIC_API_KEY", f"{SECRET} with a blank")
 
     found = findings(ops("doctor", "--json"))
 
     assert found["openai"] == ("off", "OPENAI_API_KEY is not set")
-    assert found["anthropic"][0] == "problem"
+    assert found["anthropic"][0] == found["groq"][0] == "problem"
+    assert "key refused" in found["groq"][1]
     assert SECRET not in repr(found)
 
 

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import typer
 
 from grabient_ops.cli.main import app
 
-_FENCE = re.compile(r"^```(?:sh|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_SHELL = {"sh", "console", ""}
 _COMMAND = re.compile(r"(?:^\$ |^)grabient-ops (.*)", re.MULTILINE)
 _MAKE_IN_FENCE = re.compile(r"^(?:\$ )?make ([a-z]+)", re.MULTILINE)
 _MAKE_IN_PROSE = re.compile(r"`make ([a-z]+)")
@@ -48,26 +50,32 @@ def test_every_make_target_that_a_page_names_exists(root: Path, pages: list[Path
     assert named - targets == set()
 
 
+def _shell_blocks(text: str) -> list[str]:
+    return [block for language, block in _FENCE.findall(text) if language in _SHELL]
+
+
 def _shown_commands(text: str) -> Iterator[str]:
-    for block in _FENCE.findall(text):
+    for block in _shell_blocks(text):
         for line in _COMMAND.findall(block):
             yield re.split(r"\s#\s|[|;&<>]", line)[0]
 
 
 def _named_targets(text: str) -> list[str]:
-    fenced = [name for block in _FENCE.findall(text) for name in _MAKE_IN_FENCE.findall(block)]
+    fenced = [name for block in _shell_blocks(text) for name in _MAKE_IN_FENCE.findall(block)]
     return fenced + _MAKE_IN_PROSE.findall(text)
 
 
 def _exists(words: list[str]) -> bool:
     command: Any = typer.main.get_command(app)
-    for word in words:
-        if word.startswith("--"):
-            known = {name for option in command.params for name in option.opts}
-            if word.partition("=")[0] not in {*known, "--help"}:
-                return False
-        elif hasattr(command, "commands"):
-            if word not in command.commands:
-                return False
-            command = command.commands[word]
-    return True
+    for name in takewhile(lambda word: not word.startswith("-"), words):
+        commands = getattr(command, "commands", None)
+        if commands is None:
+            break
+        if name not in commands:
+            return False
+        command = commands[name]
+    # Options right after a group mean its `list`: `errors --class refused`.
+    takers = [command, getattr(command, "commands", {}).get("list", command)]
+    known = {name for taker in takers for option in taker.params for name in option.opts}
+    used = {word.partition("=")[0] for word in words if word.startswith("--")}
+    return used <= known | {"--help"}

@@ -38,7 +38,7 @@ ACTS: dict[str, tuple[Act, str]] = {
         "targets",
     ),
     "batch changed": (
-        lambda connection, shelf, batch_id: update_batch(connection, batch_id, shelf.now, error="x"),
+        lambda connection, shelf, id_: update_batch(connection, id_, shelf.now, error="x"),
         "batches",
     ),
     "cancel asked": (

@@ -24,7 +24,17 @@ from grabient_ops.store.targets import Unanswered, list_unanswered
 if TYPE_CHECKING:
     from tests.store.conftest import Row, Shelf
 
-NASTY = ["凉爽", "🌅👩‍👩‍👧", "café", "cafe\u0301", "a\0b", "--; DROP TABLE", "{}[]\"'\\", "\u2028", "‮"]
+NASTY = [
+    "凉爽",
+    "🌅👩‍👩‍👧",
+    "café",
+    "cafe\u0301",
+    "a\0b",
+    "--; DROP TABLE",
+    "{}[]\"'\\",
+    "\u2028",
+    "\u202e",
+]
 
 
 def _stored(shelf: "Shelf") -> "list[Row]":
@@ -45,9 +55,7 @@ def test_nasty_text_comes_back_as_it_came(shelf: "Shelf") -> None:
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=st.lists(st.text()), response=st.text())
-def test_any_unicode_comes_back_as_it_came(
-    shelf: "Shelf", words: list[str], response: str
-) -> None:
+def test_any_unicode_comes_back_as_it_came(shelf: "Shelf", words: list[str], response: str) -> None:
     with shelf.store.write() as connection:
         row = shelf.row(tags={"mood": words, "temperature": None}, response=response)
         connection.execute(sa.insert(palette_tags), [row])
@@ -110,14 +118,19 @@ def test_one_attempt_is_never_stored_twice(shelf: "Shelf") -> None:
     assert len(_stored(shelf)) == 1
 
 
-def test_successes_are_counted_over_the_runs_asked_for(shelf: "Shelf") -> None:
+def test_successes_of_stored_palettes_are_counted_over_the_runs_asked_for(
+    shelf: "Shelf",
+) -> None:
+    shelf.palettes("a", "b", "c")
     shelf.respond(shelf.row(seed="a"), shelf.row(seed="b", error_class="missing"))
     shelf.respond(shelf.row(seed="a", run_number=2), shelf.row(seed="c", run_number=3))
+    shelf.respond(shelf.row(seed="removed"))
     model = {name: shelf.key[name] for name in ("provider", "model", "prompt_version")}
 
     with shelf.store.read() as connection:
-        counts = [count_successes(connection, model, list("abc"), runs) for runs in (1, 2, 3)]
-    assert counts == [1, 2, 3]
+        counts = [count_successes(connection, model, runs, None) for runs in (1, 2, 3)]
+        assert counts == [1, 2, 3]
+        assert count_successes(connection, model, 3, 2) == 2
 
 
 def test_excused_failures_may_be_asked_again_with_the_next_attempt(shelf: "Shelf") -> None:

@@ -59,7 +59,11 @@ class World:
 
     def is_used_up(self, pair: Pair, run: int, max_attempts: int) -> bool:
         """Whether it has failed for good: a final error, or no attempt left."""
-        errors = [t.error_class for t in self.tries.get((pair, run), []) if t.error_class and not t.excused]
+        errors = [
+            t.error_class
+            for t in self.tries.get((pair, run), [])
+            if t.error_class and not t.excused
+        ]
         given_up = len(errors) >= max_attempts or bool(FINAL.intersection(errors))
         return given_up and not self.is_answered(pair, run)
 
@@ -191,4 +195,3 @@ def test_every_model_is_listed_with_its_highest_number_of_runs(
 
         listed = list_model_targets(connection)
         assert listed == [ModelTarget(*key, highest[key]) for key in sorted(highest)]
-
