@@ -23,6 +23,7 @@ def files(root: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def pages(files: list[Path]) -> list[Path]:
-    """Every Markdown page that a person reads; prompts are for models."""
-    return [path for path in files if path.suffix == ".md" and "src" not in path.parts]
+def pages(root: Path, files: list[Path]) -> list[Path]:
+    """Every Markdown page that a person reads; the prompts in `src` are for models."""
+    source = root / "src"
+    return [path for path in files if path.suffix == ".md" and source not in path.parents]

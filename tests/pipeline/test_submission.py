@@ -117,6 +117,23 @@ def test_after_a_500_it_is_created_again_only_when_it_has_not_turned_up(lab: "La
     assert (times["find"][-1] - first).total_seconds() >= lab.policy.settle_s("openai")
 
 
+def test_a_creation_that_timed_out_is_looked_for_as_long_as_any_other(lab: "Lab") -> None:
+    batch = lab.reserve()
+    lab.openai.will("create", LOST, effective=True)
+    lab.openai.unlisted.add("openai-batch-1")
+
+    def time_out_and_list_late(method: str) -> None:
+        if method == "create":
+            lab.clock.forward(600)
+        if lab.openai.calls.count("find") == 2:
+            lab.openai.unlisted.clear()
+
+    lab.openai.on_call = time_out_and_list_late
+
+    assert _submit(lab, batch) == "openai-batch-1"
+    assert lab.openai.calls.count("create") == 1
+
+
 def test_a_failed_listing_never_means_that_it_is_not_there(lab: "Lab") -> None:
     batch = lab.reserve()
     lab.openai.will("create", LOST, effective=True)

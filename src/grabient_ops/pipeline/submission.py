@@ -97,8 +97,12 @@ class Submitter:
     async def _begin(self, batch_id: str, provider: Provider) -> Submission | None:
         """Write the intent; None when somebody cancelled before anything was sent."""
         services = self._services
-        batch = self._services.batch(batch_id)
-        high_water = batch.high_water or await self._ask(provider.high_water)
+        batch = services.batch(batch_id)
+        if batch.cancel_requested_at:
+            return None
+        high_water = batch.high_water
+        if high_water is None:
+            high_water = await self._ask(provider.high_water)
         if batch.input_file_id is None and not payload_path(services, batch_id).exists():
             await asyncio.to_thread(write_payload, services, batch)
         now = services.now()
@@ -126,13 +130,13 @@ class Submitter:
         return None
 
     async def _find(self, batch: Batch, provider: Provider) -> str | None:
-        """Look until the batch turns up, or `settle_s` has passed since the last creation began.
+        """Look until the batch turns up, or has not done so for `settle_s`.
 
         A failed listing is never taken for "not there": it is repeated for as long as it takes.
         """
         policy, now = self._services.policy, self._services.now
-        started = batch.submit_started_at or now()
-        settled_at = started + timedelta(seconds=policy.settle_s(provider.name))
+        # Not from the creation on: a call that timed out has used up that time by itself.
+        settled_at = now() + timedelta(seconds=policy.settle_s(provider.name))
         tries = 0
         while True:
             tries += 1
@@ -160,12 +164,20 @@ class Submitter:
         if not ours:
             return None
         first, *others = sorted(ours, key=lambda item: not item.certain)
+        for surplus in (item for item in others if item.certain):
+            await self._cancel_surplus(batch, provider, surplus)
         log.warning("adopted", batch=batch.id, provider_batch=first.id, certain=first.certain)
         self._record(batch.id, first)
-        for surplus in (item for item in others if item.certain):
-            log.error("surplus batch cancelled", batch=batch.id, provider_batch=surplus.id)
-            await self._ask(partial(provider.cancel, surplus.id))
         return first.id
+
+    async def _cancel_surplus(self, batch: Batch, provider: Provider, surplus: FoundBatch) -> None:
+        """Stop paying for a second batch; one that cannot be cancelled must not hold up ours."""
+        outcome = "cancelled"
+        try:
+            await self._ask(partial(provider.cancel, surplus.id))
+        except ProviderError as error:
+            outcome = f"not cancelled: {error}"
+        log.error("surplus batch", batch=batch.id, provider_batch=surplus.id, outcome=outcome)
 
     def _record(self, batch_id: str, found: FoundBatch) -> None:
         self._services.update(

@@ -1,0 +1,240 @@
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from grabient_ops.errors import (
+    AuthenticationError,
+    NotFoundError,
+    ProviderError,
+    RateLimitedError,
+    UnavailableError,
+)
+from grabient_ops.pipeline.waiting import End, Waiter
+from grabient_ops.providers.base import (
+    BatchEnded,
+    BatchRejected,
+    BatchRunning,
+    BatchState,
+    ResultFile,
+)
+from grabient_ops.store.batches import Batch, request_cancel, update_batch
+
+if TYPE_CHECKING:
+    from tests.pipeline.conftest import Lab
+
+OUTPUT = ResultFile("output", "file-1")
+CANCELED = BatchEnded("canceled", (OUTPUT,))
+
+
+def _wait(lab: "Lab", batch: Batch, *states: BatchState) -> End:
+    lab.openai.states.extend(states)
+    return lab.run(Waiter(lab.services).wait(batch.id))
+
+
+def _cancel(lab: "Lab", batch: Batch) -> None:
+    with lab.store.write() as connection:
+        request_cancel(connection, batch.id, lab.clock())
+
+
+def test_the_end_says_how_and_where_the_results_are(lab: "Lab") -> None:
+    state = BatchEnded("completed", (OUTPUT, ResultFile("errors", "file-2")), "all done")
+
+    assert _wait(lab, lab.submitted(), BatchRunning(), state) == {
+        "how": "completed",
+        "files": [["output", "file-1"], ["errors", "file-2"]],
+        "message": "all done",
+        "queue_full": False,
+    }
+    assert lab.openai.calls == ["poll", "poll"]
+
+
+@pytest.mark.parametrize("how", ["expired", "failed", "canceled"])
+def test_every_end_brings_its_files_along(lab: "Lab", how: "str") -> None:
+    end = _wait(lab, lab.submitted(), BatchEnded(how, (OUTPUT,)))  # type: ignore[arg-type]
+
+    assert (end["how"], end["files"]) == (how, [["output", "file-1"]])
+
+
+@pytest.mark.parametrize("queue_full", [True, False])
+def test_a_rejected_batch_ends_with_its_reason(lab: "Lab", queue_full: bool) -> None:  # noqa: FBT001
+    assert _wait(lab, lab.submitted(), BatchRejected("too long", queue_full)) == {
+        "how": "rejected",
+        "files": [],
+        "message": "too long",
+        "queue_full": queue_full,
+    }
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnavailableError("openai", "503"),
+        RateLimitedError("openai", "slow down"),
+        AuthenticationError("openai", "key revoked"),
+        ProviderError("openai", "?"),
+    ],
+)
+def test_a_poll_that_fails_is_shown_and_does_not_end_the_wait(
+    lab: "Lab", error: ProviderError
+) -> None:
+    batch = lab.submitted()
+    lab.openai.will("poll", *[error] * 3)
+    shown = []
+    lab.openai.on_call = lambda _: shown.append(lab.services.batch(batch.id).error)
+
+    assert _wait(lab, batch, BatchRunning())["how"] == "completed"
+    assert shown == [None, *[str(error)] * 3, None]
+
+
+def test_an_unknown_id_is_waited_for_while_the_provider_may_not_list_it_yet(lab: "Lab") -> None:
+    lab.openai.will("poll", *[NotFoundError("openai", "no such batch")] * 3)
+
+    assert _wait(lab, lab.submitted())["how"] == "completed"
+
+
+def test_an_id_that_stays_unknown_for_half_an_hour_ends_as_failed(lab: "Lab") -> None:
+    batch = lab.submitted()
+    lab.openai.will("poll", *[NotFoundError("openai", "no such batch")] * 9)
+    lab.openai.on_call = lambda _: lab.clock.forward(600)
+
+    end = _wait(lab, batch)
+    assert (end["how"], end["files"]) == ("failed", [])
+    assert end["message"] == "the provider does not know it: openai: no such batch"
+
+
+def test_a_state_we_do_not_know_is_shown_and_waited_out(lab: "Lab") -> None:
+    batch = lab.submitted()
+    shown = []
+    lab.openai.on_call = lambda _: shown.append(lab.services.batch(batch.id).error)
+
+    end = _wait(lab, batch, BatchRunning(unfamiliar="pondering"), BatchRunning())
+    assert end["how"] == "completed"
+    assert shown == [None, "unfamiliar state 'pondering', waiting on", None]
+
+
+def test_the_providers_counts_are_shown_and_written_only_when_they_change(lab: "Lab") -> None:
+    batch = lab.submitted()
+    before = len(lab.announced("batches"))
+    _wait(lab, batch, BatchRunning(1), BatchRunning(1), BatchRunning(2, 1), BatchRunning(2, 1))
+
+    stored = lab.services.batch(batch.id)
+    assert (stored.live_completed, stored.live_failed) == (2, 1)
+    assert len(lab.announced("batches")) - before == 2
+
+
+def test_a_cancel_is_passed_on_once_and_the_end_waited_for(lab: "Lab") -> None:
+    batch = lab.submitted()
+    _cancel(lab, batch)
+
+    end = _wait(lab, batch, BatchRunning(), BatchRunning(canceling=True), CANCELED)
+    assert (end["how"], end["files"]) == ("canceled", [["output", "file-1"]])
+    assert lab.openai.canceled == ["openai-batch-1"]
+    assert lab.services.batch(batch.id).state == "canceling"
+
+
+def test_a_cancel_that_fails_is_tried_again_at_the_next_poll(lab: "Lab") -> None:
+    batch = lab.submitted()
+    _cancel(lab, batch)
+    lab.openai.will("cancel", UnavailableError("openai", "503"))
+
+    assert _wait(lab, batch, BatchRunning(), CANCELED)["how"] == "canceled"
+    assert lab.openai.calls.count("cancel") == 2
+
+
+def test_a_cancel_that_came_too_late_changes_nothing(lab: "Lab") -> None:
+    batch = lab.submitted()
+    _cancel(lab, batch)
+
+    assert _wait(lab, batch, BatchEnded("completed", (OUTPUT,)))["how"] == "completed"
+
+
+def test_a_cancel_during_the_pause_is_heeded_at_once(lab: "Lab") -> None:
+    batch = lab.submitted()
+
+    async def cancel_while_it_pauses() -> End:
+        slow = replace(lab.services, policy=replace(lab.policy, poll_s=60.0))
+        lab.openai.states.extend([BatchRunning(), CANCELED])
+        wait = asyncio.create_task(Waiter(slow).wait(batch.id))
+        await asyncio.sleep(0.1)
+        _cancel(lab, batch)
+        slow.wakes.wake(batch.id)
+        return await wait
+
+    assert lab.run(cancel_while_it_pauses())["how"] == "canceled"
+
+
+def test_a_cancel_during_the_poll_is_heeded_before_the_pause(lab: "Lab") -> None:
+    batch = lab.submitted()
+    slow = replace(lab.services, policy=replace(lab.policy, poll_s=60.0))
+    lab.openai.states.extend([BatchRunning(), CANCELED])
+
+    def cancel_and_wake_too_early(method: str) -> None:
+        if method == "poll":
+            _cancel(lab, batch)
+            slow.wakes.wake(batch.id)
+
+    lab.openai.on_call = cancel_and_wake_too_early
+
+    assert lab.run(Waiter(slow).wait(batch.id))["how"] == "canceled"
+
+
+def test_other_news_about_a_batch_does_not_cut_its_pause_short(lab: "Lab") -> None:
+    batch = lab.submitted()
+
+    async def disturb() -> None:
+        slow = replace(lab.services, policy=replace(lab.policy, poll_s=60.0))
+        lab.openai.states.extend([BatchRunning()] * 9)
+        wait = asyncio.create_task(Waiter(slow).wait(batch.id))
+        for _ in range(5):
+            await asyncio.sleep(0.02)
+            with lab.store.write() as connection:
+                update_batch(connection, batch.id, lab.clock(), error="news")
+            slow.wakes.wake(batch.id)
+        wait.cancel()
+
+    lab.run(disturb())
+    assert lab.openai.calls == ["poll"]
+
+
+def test_polls_become_rarer_up_to_twenty_times_the_first_wait(
+    lab: "Lab", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = lab.submitted()
+    pauses: list[float] = []
+
+    async def note(_batch_id: str, seconds: float) -> None:
+        pauses.append(seconds)
+        lab.clock.forward(seconds)
+
+    monkeypatch.setattr(lab.services.wakes, "wait", note)
+    _wait(lab, batch, *[BatchRunning()] * 12)
+
+    assert 0.009 <= pauses[0] <= 0.011
+    assert all(0.18 <= pause <= 0.22 for pause in pauses[-3:])
+    assert pauses[:6] == sorted(pauses[:6])
+
+
+def test_a_stuck_batch_is_given_up_and_counts_as_expired(lab: "Lab") -> None:
+    batch = lab.submitted()
+    lab.clock.forward(lab.policy.stall_s + 1)
+
+    end = _wait(lab, batch, BatchRunning(), CANCELED)
+    assert (end["how"], end["files"]) == ("expired", [["output", "file-1"]])
+    assert lab.openai.canceled == ["openai-batch-1"]
+    assert lab.services.batch(batch.id).cancel_requested_at is None
+
+
+def test_a_batch_cancelled_at_the_providers_console_is_canceled(lab: "Lab") -> None:
+    assert _wait(lab, lab.submitted(), CANCELED)["how"] == "canceled"
+    assert lab.openai.canceled == []
+
+
+def test_a_wait_that_is_taken_up_again_after_a_kill_goes_on(lab: "Lab") -> None:
+    batch = lab.submitted()
+    _cancel(lab, batch)
+    lab.services.update(batch.id, state="canceling")
+
+    assert _wait(lab, batch, BatchRunning(canceling=True), CANCELED)["how"] == "canceled"
+    assert lab.openai.canceled == []
