@@ -16,6 +16,7 @@ from grabient_ops.providers.catalog import Catalog, load_catalog
 from grabient_ops.providers.registry import KEY_VARIABLES, build_provider
 from grabient_ops.settings import Settings
 from grabient_ops.store.engine import Store, open_store
+from grabient_ops.store.notes import get_note
 
 if TYPE_CHECKING:
     from dbos import DBOSClient
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from grabient_ops.pipeline.services import Services
     from grabient_ops.pipeline.worker import Worker
 
+DEMO_NOTE = "demo"
 _SETTLE_S = 120.0
 _SETTLE_ON_LOOPBACK_S = 2.0
 
@@ -122,10 +124,22 @@ class App:
         """Return the variable that must be set before a provider can be used, or None."""
         return None if self.api_key(provider) else KEY_VARIABLES[provider][0]
 
-    def uses_sandbox(self) -> bool:
-        """Whether every provider with a key is an emulator on this machine."""
+    def is_demo(self) -> bool:
+        """Whether the home holds a demo: palettes and answers that came from the sandbox."""
+        with self.store.read() as connection:
+            return get_note(connection, DEMO_NOTE) is not None
+
+    def refuse_mixing(self) -> None:
+        """Keep a demo's palettes away from real providers.
+
+        Raises:
+            ConfigError: this is a demo's home, and a provider with a key is not on this machine.
+        """
         used = [provider for provider in PROVIDERS if self.api_key(provider)]
-        return bool(used) and all(_is_loopback(self.base_url(provider)) for provider in used)
+        real = [provider for provider in used if not _is_loopback(self.base_url(provider))]
+        if real and self.is_demo():
+            message = f"{self.settings.home} is a demo's home, but {', '.join(real)} is real"
+            raise ConfigError(f"{message}; set GRABIENT_OPS_HOME to another folder")
 
     def _settle_s(self, provider: ProviderName) -> float:
         if self.settings.settle_seconds is not None:

@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -204,7 +205,8 @@ def test_polls_become_rarer_up_to_twenty_times_the_first_wait(
     batch = lab.submitted()
     pauses: list[float] = []
 
-    async def note(_batch_id: str, seconds: float) -> None:
+    async def note(_batch_id: str, seconds: float, unless: Callable[[], bool]) -> None:
+        assert not unless()
         pauses.append(seconds)
         lab.clock.forward(seconds)
 

@@ -18,8 +18,6 @@ from grabient_ops.errors import ConfigError, GrabientError
 if TYPE_CHECKING:
     from grabient_ops.app import App
 
-_DEMO_NOTE = "demo"
-
 
 def demo(
     palettes: Annotated[int, typer.Option(min=1, help="How many palettes.")] = 24,
@@ -83,17 +81,17 @@ def _sandbox(home: Path, seed: int) -> Iterator[dict[str, str]]:
 
 def _claim_home(app: "App") -> None:
     """Real answers and the sandbox's must never meet in one home."""
+    from grabient_ops.app import DEMO_NOTE
     from grabient_ops.store.batches import list_batches
-    from grabient_ops.store.notes import get_note, set_note
+    from grabient_ops.store.notes import set_note
 
+    if app.is_demo():
+        return
     with app.store.write() as connection:
-        if get_note(connection, _DEMO_NOTE) is None:
-            if list_batches(connection, limit=1):
-                raise ConfigError(
-                    f"{app.settings.home} holds batches of its own; "
-                    "set GRABIENT_OPS_HOME to another folder for the demo"
-                )
-            set_note(connection, _DEMO_NOTE, "yes")
+        if list_batches(connection, limit=1):
+            message = f"{app.settings.home} holds batches of its own"
+            raise ConfigError(f"{message}; set GRABIENT_OPS_HOME to another folder for the demo")
+        set_note(connection, DEMO_NOTE, "yes")
 
 
 def _bring_palettes(app: "App", count: int) -> None:

@@ -8,16 +8,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
+
+import structlog
 
 from grabient_ops.cli.common import console, warn
 from grabient_ops.errors import GrabientError, StoreError
+from grabient_ops.logs import scrub
 
 if TYPE_CHECKING:
     from grabient_ops.app import App
     from grabient_ops.pipeline.runs import Block
     from grabient_ops.pipeline.worker import Worker
 
+log = structlog.get_logger(__name__)
 _SHOW_EVERY_S = 0.5
 _M_ARENA_MAX = -8
 _FOLLOW_EVERY_S = 0.5
@@ -55,14 +59,40 @@ def work_until_stopped(app: "App") -> None:
 
 
 def _work(app: "App", *, until_done: bool) -> None:
+    app.refuse_mixing()
     _share_arenas()
     worker = app.worker()
     with _stopping_on_signals(worker) as stopped, progress_display(app) as show:
-        standstill = worker.run(until_done=until_done, on_tick=show)
-    if stopped:
-        _leave(app, stopped[0])
-    if standstill is not None:
-        _complain(app, standstill.blocked)
+        try:
+            standstill = worker.run(until_done=until_done, on_tick=show)
+        except Exception as error:
+            log.debug("the worker ended", exc_info=True)
+            _leave(f"error: {scrub(str(error))}", 1)
+    if standstill is None:
+        in_flight = _count_open(app)
+        _leave(
+            f"stopped; {in_flight} batches go on at the providers, the next start collects them",
+            0 if stopped == [signal.SIGTERM] else 130,
+        )
+    _complain(app, standstill.blocked)
+
+
+def _leave(text: str, code: int) -> NoReturn:
+    """End the process as a crash would, which every workflow survives.
+
+    An orderly end would take the threads and the journal from under them, and they would fail.
+    """
+    warn(text)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _count_open(app: "App") -> int:
+    from grabient_ops.store.batches import list_open_batch_ids
+
+    with app.store.read() as connection:
+        return len(list_open_batch_ids(connection))
 
 
 def _share_arenas() -> None:
@@ -125,18 +155,6 @@ def _stopping_on_signals(worker: "Worker") -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _leave(app: "App", number: int) -> None:
-    from grabient_ops.store.batches import list_open_batch_ids
-
-    with app.store.read() as connection:
-        in_flight = len(list_open_batch_ids(connection))
-    warn(f"stopped; {in_flight} batches go on at the providers, the next start collects them")
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Calls in flight would keep the interpreter for minutes; they are safe to cut off.
-    os._exit(0 if number == signal.SIGTERM else 130)
 
 
 @contextmanager

@@ -59,6 +59,8 @@ def render_status(document: dict[str, Any]) -> "Group":
         f"run {document['current_run']} of {document['target_runs']}"
     )
     states = ", ".join(f"{count} {state}" for state, count in document["batches"].items())
+    if not document["runs"]:
+        return Group(head, Text("nothing has been asked yet; `grabient-ops tag --wait` begins"))
     return Group(
         head,
         _table("run", [(str(run["run_number"]), run) for run in document["runs"]]),

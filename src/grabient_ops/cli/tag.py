@@ -39,6 +39,7 @@ def tag(
     from grabient_ops.pipeline.tagging import request_runs
 
     app = open_app()
+    app.refuse_mixing()
     models = choose_models(app, model or [], provider or [])
     estimate = estimate_runs(app.services, models, runs, limit)
     if budget is not None:

@@ -1,17 +1,26 @@
 """The workflow of one batch: submit, await the end, collect. Four rows in the journal."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
+import structlog
 from dbos import DBOS
 
+from grabient_ops.errors import StoreError
 from grabient_ops.pipeline.collection import Collector
 from grabient_ops.pipeline.ingest import ForeignBatchError
 from grabient_ops.pipeline.journal import WORKFLOW_NAME
+from grabient_ops.pipeline.retry import delay_s
 from grabient_ops.pipeline.services import Services
 from grabient_ops.pipeline.submission import Submitter
 from grabient_ops.pipeline.waiting import End, Waiter
 
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+_PAUSE_CAP_S = 60.0
 BatchWorkflow = Callable[[str], Awaitable[End]]
 NEVER_SENT: End = {"how": "canceled", "files": [], "message": None, "queue_full": False}
 
@@ -53,27 +62,40 @@ def _register_steps(services: Services) -> _Steps:
 
     @DBOS.step(name="upload")
     async def upload(batch_id: str) -> None:
-        await submitter.upload(batch_id)
+        await _enduring(services, partial(submitter.upload, batch_id))
 
     @DBOS.step(name="create")
     async def create(batch_id: str) -> str | None:
-        return await submitter.create(batch_id)
+        return await _enduring(services, partial(submitter.create, batch_id))
 
     @DBOS.step(name="await_end")
     async def await_end(batch_id: str) -> End:
-        return await waiter.wait(batch_id)
+        return await _enduring(services, partial(waiter.wait, batch_id))
 
     @DBOS.step(name="collect")
     async def collect(batch_id: str, end: End) -> bool:
         """Return False when the batch was a stranger's: then the search for ours goes on."""
         try:
-            await collector.collect(batch_id, end)
+            await _enduring(services, partial(collector.collect, batch_id, end))
         except ForeignBatchError:
             _disown(services, batch_id)
             return False
         return True
 
     return _Steps(upload, create, await_end, collect)
+
+
+async def _enduring(services: Services, step: Callable[[], Awaitable[T]]) -> T:
+    """Begin a step anew when disk or database fail under it: every step survives a crash anyway."""
+    tries = 0
+    while True:
+        try:
+            return await step()
+        except (StoreError, OSError) as error:
+            tries += 1
+            log.error("disk or database failed, will try again", error=str(error), tries=tries)  # noqa: TRY400 - one line is enough
+            pause = delay_s(tries, services.policy.step_s, error)
+            await asyncio.sleep(min(pause, _PAUSE_CAP_S))
 
 
 def _disown(services: Services, batch_id: str) -> None:

@@ -1,8 +1,8 @@
 """Collects an ended batch: spools every result file to disk, then has it stored.
 
-Files are written, synced and renamed, so a file that has its name is whole. Whatever goes wrong
-meanwhile (provider down, download cut off, disk full) is shown with the batch and waited out:
-what was paid for is not given up.
+Files are written, synced and renamed, so a file that has its name is whole. A provider that is down
+or a download that is cut off is shown with the batch and waited out: what was paid for is not
+given up.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from grabient_ops.errors import ProviderError, StoreError
+from grabient_ops.errors import ProviderError
 from grabient_ops.pipeline.ingest import Ingest
 from grabient_ops.pipeline.retry import delay_s
 from grabient_ops.pipeline.services import Services
@@ -58,29 +58,22 @@ class Collector:
         _sync_folder(target.parent)
 
     async def _patiently(self, batch_id: str, call: Callable[[], None]) -> None:
-        """Repeat a call for as long as waiting may help."""
+        """Repeat a call for as long as waiting for the provider may help."""
         tries = 0
         while True:
             try:
                 async with self._turns:
                     await asyncio.to_thread(call)
-            except (ProviderError, OSError, StoreError) as error:
-                if isinstance(error, ProviderError) and not error.retryable:
+            except ProviderError as error:
+                if not error.retryable:
                     raise
                 tries += 1
-                await self._pause(batch_id, error, tries)
+                log.warning("collecting goes on later", batch=batch_id, error=str(error))
+                self._services.update(batch_id, error=f"collecting goes on later: {error}")
+                pause = delay_s(tries, self._services.policy.step_s, error)
+                await asyncio.sleep(min(pause, _PAUSE_CAP_S))
             else:
                 return
-
-    async def _pause(self, batch_id: str, error: Exception, tries: int) -> None:
-        log.warning("collecting goes on later", batch=batch_id, error=str(error), tries=tries)
-        try:
-            self._services.update(batch_id, error=f"collecting goes on later: {error}")
-        except StoreError as still:
-            # The same full disk may keep us from saying so; the log has it.
-            log.warning("the store cannot be written", error=str(still))
-        pause = delay_s(tries, self._services.policy.step_s, error)
-        await asyncio.sleep(min(pause, _PAUSE_CAP_S))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -41,13 +41,18 @@ class Wakes:
         self._lock = threading.Lock()
         self._waiting: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.Event]] = {}
 
-    async def wait(self, batch_id: str, seconds: float) -> None:
-        """Wait so long, or until somebody calls `wake` for this batch."""
+    async def wait(self, batch_id: str, seconds: float, unless: Callable[[], bool]) -> None:
+        """Wait so long, or until somebody calls `wake` for this batch.
+
+        `unless` is asked when a wake can no longer be missed; when it says yes, nothing is waited
+        for.
+        """
         event = asyncio.Event()
         with self._lock:
             self._waiting[batch_id] = (asyncio.get_running_loop(), event)
         try:
-            await asyncio.wait_for(event.wait(), seconds)
+            if not unless():
+                await asyncio.wait_for(event.wait(), seconds)
         except TimeoutError:
             return
         finally:

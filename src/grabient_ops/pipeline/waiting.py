@@ -107,11 +107,16 @@ class Waiter:
 
     async def _pause(self, batch: Batch, seconds: float) -> None:
         """Wait so long; a cancel ends the wait at once."""
+
+        def has_new_cancel() -> bool:
+            asked_at = self._services.batch(batch.id).cancel_requested_at
+            return asked_at != batch.cancel_requested_at
+
         now = self._services.now
         until = now() + timedelta(seconds=seconds)
         while (left_s := (until - now()).total_seconds()) > 0:
-            await self._services.wakes.wait(batch.id, left_s)
-            if self._services.batch(batch.id).cancel_requested_at != batch.cancel_requested_at:
+            await self._services.wakes.wait(batch.id, left_s, unless=has_new_cancel)
+            if has_new_cancel():
                 return
 
     def _age_s(self, batch: Batch) -> float:

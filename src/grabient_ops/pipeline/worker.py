@@ -1,5 +1,6 @@
 """The worker: plans, runs workflows, delivers completions, keeps the journal small."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -64,16 +65,18 @@ class Worker:
             on_tick: called about ten times a second, for progress displays.
 
         Returns:
-            The standstill; None when `stop` was called.
+            The standstill; None when `stop` was called. Then, as after an error, workflows are
+            still under way: end the process at once, as a crash would. Taking the journal from
+            under them would make them fail.
         """
         plan = self._planner.plan()
         if until_done and self._is_standstill(plan):
             return Standstill(plan.blocked)
         launch_journal(self._journal_url)
-        try:
-            return self._loop(until_done=until_done, on_tick=on_tick)
-        finally:
+        standstill = self._loop(until_done=until_done, on_tick=on_tick)
+        if standstill is not None:
             DBOS.destroy()
+        return standstill
 
     def _loop(self, *, until_done: bool, on_tick: Callable[[], None] | None) -> Standstill | None:
         self._start_open_batches()
@@ -102,7 +105,15 @@ class Worker:
         with self._services.store.read() as connection:
             self._seq = latest(connection)
             open_ids = list_open_batch_ids(connection)
+        self._sweep_spool(open_ids)
         self._start(open_ids)
+
+    def _sweep_spool(self, open_ids: list[str]) -> None:
+        """Remove what a crash right after a completion has left."""
+        spool = self._services.spool
+        for folder in spool.iterdir() if spool.exists() else ():
+            if folder.name not in open_ids:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _start(self, batch_ids: list[str]) -> None:
         for batch_id in batch_ids:

@@ -53,7 +53,7 @@ class FoundBatch:
     Attributes:
         id: the provider's id.
         certain: True when our own mark was echoed; False when only time and count agree
-            (Anthropic), so `proves` must confirm it once the batch ended.
+            (Anthropic), so its results must prove it once the batch has ended.
     """
 
     id: str

@@ -1,5 +1,6 @@
 """The models that we know: prices, limits, parameters and lifecycle, as dated data."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from datetime import date
@@ -101,6 +102,9 @@ class Model:
         return "retired" if today >= self.retires_on else "retiring"
 
 
+_DATE = re.compile(r"-\d{8}$")
+
+
 class Catalog:
     """Every known model, in the order of the file; a failed look-up says what would work."""
 
@@ -134,6 +138,8 @@ class Catalog:
             ConfigError: no model or several have this name; the message offers close ones.
         """
         found = [model for model in self.models if name in (model.id, _label(model))]
+        # Anthropic's ids end in a date; people leave it out.
+        found = found or [model for model in self.models if name == _DATE.sub("", model.id)]
         if len(found) == 1:
             return found[0]
         if found:

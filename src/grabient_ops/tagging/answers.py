@@ -6,7 +6,7 @@ from grabient_ops.tagging.coercion import ENOUGH_FIELDS, Tags, fields_in, to_tag
 from grabient_ops.tagging.outcome import ErrorClass
 from grabient_ops.tagging.recovery import Stage, recover
 
-PARSER_VERSION = "1"
+PARSER_VERSION = 1
 """Changes whenever the same text may give other tags; stored answers can then be parsed again."""
 
 _CUT = frozenset({"length", "max_tokens", "max_output_tokens", "model_context_window_exceeded"})
