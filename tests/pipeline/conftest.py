@@ -219,8 +219,8 @@ class Lab:
         return self.services.catalog.get(provider, DEFAULTS[provider])
 
     def palettes(self, count: int, first: int = 0) -> list[str]:
-        """Add so many real palettes, from a fixed list that begins at `first`."""
-        seeds = invented_seeds(first + count)[first:]
+        """Add so many palettes of a fixed list; return their seeds in the order of reservation."""
+        seeds = sorted(invented_seeds(first + count)[first:])
         rows = [NewPalette(seed, "aligned", seed, "test") for seed in seeds]
         with self.store.write() as connection:
             add_palettes(connection, rows, self.clock())

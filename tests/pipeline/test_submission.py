@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 LOST = UnavailableError("openai", "connection lost")
 
+
 class Killed(Exception):
     """Stands for a kill: nothing of ours catches it."""
 
@@ -139,12 +140,12 @@ def test_a_failed_listing_never_means_that_it_is_not_there(lab: "Lab") -> None:
     lab.openai.will("create", LOST, effective=True)
     lab.openai.will("find", *[LOST] * 4, AuthenticationError("openai", "key revoked"))
     shown = []
-    lab.openai.on_call = lambda method: shown.append(
-        (method, lab.services.batch(batch.id).error)
-    )
+    lab.openai.on_call = lambda method: shown.append((method, lab.services.batch(batch.id).error))
 
     async def impatient() -> str | None:
-        submitter = Submitter(replace(lab.services, policy=replace(lab.policy, settle_s=lambda _: 0)))
+        submitter = Submitter(
+            replace(lab.services, policy=replace(lab.policy, settle_s=lambda _: 0))
+        )
         await submitter.upload(batch.id)
         return await submitter.create(batch.id)
 
@@ -323,9 +324,7 @@ def test_when_only_the_strangers_batch_exists_ours_is_created(lab: "Lab") -> Non
 
 
 @pytest.mark.parametrize("before", [0, 1])
-def test_the_mark_below_the_first_creation_is_kept_for_the_second(
-    lab: "Lab", before: int
-) -> None:
+def test_the_mark_below_the_first_creation_is_kept_for_the_second(lab: "Lab", before: int) -> None:
     batch = lab.reserve(3, "anthropic")
     for _ in range(before):
         lab.anthropic.accept(Submission("stranger", lab.model("anthropic"), lab.folder, 3))

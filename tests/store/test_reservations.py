@@ -109,13 +109,14 @@ def test_a_cancel_is_noted_once_and_only_while_there_is_something_to_cancel(
 
 
 def test_a_completion_is_claimed_by_exactly_one_until_it_is_armed_again(shelf: "Shelf") -> None:
-    workflow_id = f"batch-{shelf.reserve('a')}"
+    batch_id = shelf.reserve("a")
+    workflow_id = f"batch-{batch_id}"
     with shelf.store.write() as connection:
         assert claim(connection, workflow_id, "failed", shelf.now)
         assert not claim(connection, workflow_id, "success", shelf.now)
         assert list_due(connection) == []
 
-        rearm(connection, workflow_id)
+        rearm(connection, [batch_id])
         assert [item.workflow_id for item in list_due(connection)] == [workflow_id]
         assert claim(connection, workflow_id, "success", shelf.now)
 

@@ -109,7 +109,8 @@ def _complain(app: "App", blocked: "Mapping[tuple[str, str], Block]") -> None:
         warn(f"{provider}/{model} waits: {block.reason}")
     stopped = read_status(app.services)["batches"].get("stopped", 0)
     if stopped:
-        raise GrabientError(f"{stopped} batches stopped; `grabient-ops workflows list` shows why")
+        message = f"{stopped} batches stopped (`grabient-ops workflows list` shows why)"
+        raise GrabientError(f"{message}; the next start goes on with them")
     if blocked:
         message = f"{len(blocked)} models could not go on; mend that and start again"
         raise GrabientError(message)

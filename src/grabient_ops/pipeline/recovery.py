@@ -9,7 +9,6 @@ from grabient_ops.errors import InputError
 from grabient_ops.pipeline.journal import WORKFLOW_NAME
 from grabient_ops.pipeline.services import Services
 from grabient_ops.store.batches import Batch, find_batches, request_cancel, update_batch
-from grabient_ops.store.changes import announce
 from grabient_ops.store.completions import rearm
 
 STEPS = ("upload", "create", "await_end", "collect")
@@ -127,9 +126,10 @@ def restart(services: Services, journal: DBOSClient, text: str, step: str | None
             state="waiting" if batch.provider_batch_id else "submitting",
             collect_cursor=None, ended_at=None, error=None, error_class=None,
         )  # fmt: skip
-        rearm(connection, batch.workflow_id)
-        announce(connection, "batches", [batch.id], services.now())
     journal.rewind_workflow(batch.workflow_id, start_step=start)
+    # Not before: a running worker would deliver the old ending once more.
+    with services.store.write() as connection:
+        rearm(connection, [batch.id])
     return batch
 
 

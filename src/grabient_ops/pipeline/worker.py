@@ -3,7 +3,7 @@
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -12,12 +12,13 @@ from dbos import DBOS, SetWorkflowID
 
 from grabient_ops.pipeline.batches import BatchWorkflow, register_batch_workflow
 from grabient_ops.pipeline.completion import complete
-from grabient_ops.pipeline.journal import launch_journal
+from grabient_ops.pipeline.journal import launch_journal, open_client
+from grabient_ops.pipeline.recovery import restart
 from grabient_ops.pipeline.runs import Block, Plan, Planner
 from grabient_ops.pipeline.services import Services
-from grabient_ops.store.batches import list_open_batch_ids
+from grabient_ops.store.batches import OPEN_STAGES, WORKING_STAGES, list_batches
 from grabient_ops.store.changes import latest, since
-from grabient_ops.store.completions import list_due
+from grabient_ops.store.completions import list_due, rearm
 
 log = structlog.get_logger(__name__)
 _TICK_S = 0.1
@@ -70,13 +71,25 @@ class Worker:
             under them would make them fail.
         """
         plan = self._planner.plan()
-        if until_done and self._is_standstill(plan):
+        stopped = self._list_open(["stopped"])
+        if until_done and not stopped and self._is_standstill(plan):
             return Standstill(plan.blocked)
         launch_journal(self._journal_url)
+        self._resume(stopped)
         standstill = self._loop(until_done=until_done, on_tick=on_tick)
         if standstill is not None:
             DBOS.destroy()
         return standstill
+
+    def _resume(self, batch_ids: list[str]) -> None:
+        """A new start is a new try for batches whose workflow had died after the submission."""
+        journal = open_client(self._journal_url)
+        try:
+            for batch_id in batch_ids:
+                log.warning("resumed", batch=batch_id)
+                restart(self._services, journal, batch_id, None)
+        finally:
+            journal.destroy()
 
     def _loop(self, *, until_done: bool, on_tick: Callable[[], None] | None) -> Standstill | None:
         self._start_open_batches()
@@ -104,9 +117,16 @@ class Worker:
         """Start what was reserved but, because of a crash, never started; the others recover."""
         with self._services.store.read() as connection:
             self._seq = latest(connection)
-            open_ids = list_open_batch_ids(connection)
+        open_ids, at_work = self._list_open(OPEN_STAGES), self._list_open(WORKING_STAGES)
+        with self._services.store.write() as connection:
+            # A restart that was cut off has changed the batch, but expects no ending yet.
+            rearm(connection, at_work)
         self._sweep_spool(open_ids)
         self._start(open_ids)
+
+    def _list_open(self, states: Sequence[str]) -> list[str]:
+        with self._services.store.read() as connection:
+            return [batch.id for batch in list_batches(connection, states=states)][::-1]
 
     def _sweep_spool(self, open_ids: list[str]) -> None:
         """Remove what a crash right after a completion has left."""

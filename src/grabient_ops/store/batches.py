@@ -18,9 +18,10 @@ BatchStage = Literal[
     "completed", "failed", "expired", "canceled", "stopped",
 ]  # fmt: skip
 """`stopped`: the workflow died after the submission; its requests stay open until it is resumed."""
-OPEN_STAGES: tuple[BatchStage, ...] = (
-    "reserved", "submitting", "waiting", "canceling", "collecting", "stopped",
+WORKING_STAGES: tuple[BatchStage, ...] = (
+    "reserved", "submitting", "waiting", "canceling", "collecting",
 )  # fmt: skip
+OPEN_STAGES: tuple[BatchStage, ...] = (*WORKING_STAGES, "stopped")
 QUEUE_FULL = "queue_full"
 """`error_class` of a batch that the provider refused only because our queue there is full."""
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"

@@ -1,5 +1,6 @@
 """on_complete: which endings of workflows have been delivered."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
 
@@ -44,10 +45,10 @@ def claim(connection: Connection, workflow_id: str, kind: Ending, at: datetime) 
     return bool(changed.rowcount)
 
 
-def rearm(connection: Connection, workflow_id: str) -> None:
-    """Expect another ending: the workflow was resumed or restarted."""
+def rearm(connection: Connection, batch_ids: Sequence[str]) -> None:
+    """Expect another ending of each batch: its workflow was resumed or restarted."""
     connection.execute(
         sa.update(completions)
-        .where(completions.c.workflow_id == workflow_id)
+        .where(completions.c.batch_id.in_(batch_ids), completions.c.delivered_at.is_not(None))
         .values(delivered_at=None, kind=None)
     )
