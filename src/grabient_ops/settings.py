@@ -2,7 +2,7 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -54,8 +54,13 @@ class Settings(BaseSettings):
     keep_journal_days: Annotated[
         float, Field(ge=0, description="Age at which finished workflows leave the journal.")
     ] = 30.0
-    log_level: Annotated[str, Field(description="DEBUG, INFO, WARNING or ERROR.")] = "WARNING"
-    log_format: Annotated[str, Field(description="`text` or `json`, on stderr.")] = "text"
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+        Field(description="DEBUG, INFO, WARNING or ERROR."),
+    ] = "WARNING"
+    log_format: Annotated[
+        Literal["text", "json"], Field(description="`text` or `json`, on stderr.")
+    ] = "text"
 
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from grabient_ops.palettes.invented import invented_seeds
+from grabient_ops.pipeline.ingest import failure
 from grabient_ops.pipeline.runs import Plan, Planner
 from grabient_ops.pipeline.services import Policy, Services
 from grabient_ops.pipeline.tagging import request_runs
@@ -27,15 +28,16 @@ from grabient_ops.providers.base import (
     Submission,
 )
 from grabient_ops.providers.catalog import Catalog, Model, load_catalog
-from grabient_ops.store.batches import Batch, list_batches
+from grabient_ops.store.batches import Batch, close_requests, list_batches, list_requests
 from grabient_ops.store.changes import since
 from grabient_ops.store.engine import Store, open_store
 from grabient_ops.store.palettes import NewPalette, add_palettes
+from grabient_ops.store.responses import store_responses
 from grabient_ops.store.tables import palette_tags
 
 T = TypeVar("T")
 Row = dict[str, Any]
-TAGS = {
+TAGS: dict[str, str | list[str]] = {
     "mood": ["calm"], "style": ["flat"], "dominant_colors": ["blue"], "harmony": [],
     "temperature": "cool", "contrast": "low", "brightness": "light", "saturation": "muted",
     "seasonal": ["winter"], "associations": ["sea"],
@@ -205,6 +207,7 @@ class Lab:
             now=self.clock,
         )
         self.answer = answer
+        self.tags = TAGS
 
     @property
     def openai(self) -> FakeProvider:
@@ -255,6 +258,27 @@ class Lab:
             state="waiting",
         )
         return self.services.batch(batch.id)
+
+    def respond(self, batch: Batch, error_class: str | None = None) -> None:
+        """Store one answer, or one failure, for each request of a batch."""
+        tokens = dict.fromkeys(
+            ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens"), 1
+        )
+        with self.store.write() as connection:
+            requests = list_requests(connection, batch.id)
+            rows = [
+                {
+                    **failure(error_class or "", None), "error_class": error_class,
+                    **batch.same(), **tokens, "seed": request.seed, "attempt": request.attempt,
+                    "batch_id": batch.id, "excused": False, "created_at": self.clock(),
+                }
+                for request in requests
+            ]  # fmt: skip
+            store_responses(connection, batch.same(), rows)
+            positions = [request.position for request in requests]
+            close_requests(
+                connection, batch.id, positions, "failed" if error_class else "succeeded"
+            )
 
     def batches(self) -> list[Batch]:
         """All batches, oldest first."""

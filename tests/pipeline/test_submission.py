@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LOST = UnavailableError("openai", "connection lost")
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for a kill: nothing of ours catches it."""
 
 
@@ -211,8 +211,8 @@ def test_an_upload_is_repeated_until_it_succeeds(lab: "Lab") -> None:
 
 def test_killed_between_creation_and_its_record_it_adopts_what_it_had_created(lab: "Lab") -> None:
     batch = lab.reserve()
-    lab.openai.will("create", Killed(), effective=True)
-    with pytest.raises(Killed):
+    lab.openai.will("create", KilledError(), effective=True)
+    with pytest.raises(KilledError):
         _submit(lab, batch)
     assert lab.services.batch(batch.id).provider_batch_id is None
 
@@ -222,8 +222,8 @@ def test_killed_between_creation_and_its_record_it_adopts_what_it_had_created(la
 
 def test_killed_between_intent_and_creation_it_creates_after_looking(lab: "Lab") -> None:
     batch = lab.reserve()
-    lab.openai.will("create", Killed())
-    with pytest.raises(Killed):
+    lab.openai.will("create", KilledError())
+    with pytest.raises(KilledError):
         _submit(lab, batch)
 
     assert _create(lab, batch) == "openai-batch-1"
@@ -235,8 +235,8 @@ def test_killed_between_intent_and_creation_it_creates_after_looking(lab: "Lab")
 def test_the_payload_is_the_same_when_it_must_be_written_again(lab: "Lab") -> None:
     batch = lab.reserve(3, "anthropic")
     path = lab.services.spool_of(batch.id) / "payload.jsonl"
-    lab.anthropic.will("create", Killed())
-    with pytest.raises(Killed):
+    lab.anthropic.will("create", KilledError())
+    with pytest.raises(KilledError):
         _submit(lab, batch)
     before = path.read_bytes()
     path.unlink()

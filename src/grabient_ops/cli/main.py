@@ -71,16 +71,18 @@ def main() -> None:
     """Run a command; exit 0 when done, 1 with one line on stderr when not, 2 on wrong usage."""
     try:
         app()
-    except GrabientError as error:
-        if _debug:
-            raise
-        sys.exit(_say(str(error)))
     except BrokenPipeError:
         # The reader (`| head`) has seen enough; Python must not try to flush again.
         sys.stderr.close()
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        if _debug:
+            raise
+        known = isinstance(error, GrabientError)
+        more = "" if known else f"unexpected {type(error).__name__}, --debug shows where: "
+        sys.exit(_say(f"{more}{error}"))
 
 
 def _say(text: str) -> int:

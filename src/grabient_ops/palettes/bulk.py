@@ -8,6 +8,7 @@ Anything unusual in a block sends the whole block to `read_values`, which this m
 """
 
 import re
+from base64 import b64decode
 from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
@@ -39,10 +40,8 @@ _LARGEST_PLAIN = 1e6
 _COEFF_ZERO, _GLOBAL_ZERO = 1 << 17, 1 << 11
 
 _SEXTET = np.zeros(128, dtype=np.int64)
-_SEXTET[list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-")] = range(64)
-_SEXTET_ALIGNED = _SEXTET.copy()
-_SEXTET_ALIGNED[list(b"-_")] = 62, 63
-_BITS = (_SEXTET[:, None] >> np.arange(5, -1, -1) & 1).astype(np.uint8)
+_SEXTET[list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")] = range(64)
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _WIDTH = np.array([count.bit_length() for count in range(_MOST_PHRASES)])
 _MASK = (1 << _WIDTH) - 1
 _CLASS = np.full(256, 15)
@@ -77,7 +76,7 @@ def _aligned_values(seeds: list[str]) -> Floats | None:
     if not seeds or not _ALIGNED.fullmatch("\n".join([*seeds, ""])):
         return None
     full = "".join([seed if len(seed) == 45 else seed + _DEFAULT_TAIL for seed in seeds])
-    sextets = _SEXTET_ALIGNED[np.frombuffer(full.encode(), np.uint8)].reshape(-1, 45)
+    sextets = _SEXTET[np.frombuffer(full.encode(), np.uint8)].reshape(-1, 45)
     coeffs = sextets[:, 1:37:3] << 12 | sextets[:, 2:37:3] << 6 | sextets[:, 3:37:3]
     globals_ = sextets[:, 37::2] << 6 | sextets[:, 38::2]
     values = np.hstack((coeffs - _COEFF_ZERO, globals_ - _GLOBAL_ZERO)) / 1000
@@ -135,9 +134,10 @@ class _Streams:
     def __init__(self, seeds: list[str]) -> None:
         self._total = len(seeds)
         self._sizes = np.array([len(seed) for seed in seeds])
-        words = _words(seeds, int(self._sizes.max()))
-        self._words = words.ravel()
-        self._row_bits = 8 * words.shape[1]
+        # A few characters more, so that every code may be read as a whole word.
+        width = (int(self._sizes.max()) // 4 + 2) * 4
+        self._words = _words(seeds, width)
+        self._row_bits = 6 * width
         self.row = np.arange(self._total)
         self._bit = self.row * self._row_bits
         self.place = np.zeros(self._total, dtype=np.int64)
@@ -232,13 +232,12 @@ def _in_order(steps: list[_Pieces]) -> _Pieces:
     return type(steps[0])(*(column[order] for column in columns))
 
 
-def _words(seeds: list[str], longest: int) -> _Ints:
-    """Give, for each byte of each row's bit stream, the 32 bits that begin there."""
-    width = longest + 12 - longest % 4
-    padded = "".join([seed.ljust(width, "A") for seed in seeds]).encode()
-    bits = _BITS[np.frombuffer(padded, np.uint8)].reshape(len(seeds), 6 * width)
-    octets = np.packbits(bits, axis=1, bitorder="little").astype(np.int64)
-    return octets[:, :-3] | octets[:, 1:-2] << 8 | octets[:, 2:-1] << 16 | octets[:, 3:] << 24
+def _words(seeds: list[str], width: int) -> _Ints:
+    """Give, for each byte of the bit streams, the 32 bits that begin there, lowest bit first."""
+    padded = "".join([seed.ljust(width, "A") for seed in seeds])
+    octets = b64decode(padded, altchars=b"+-").translate(_MIRRORED)
+    words = np.ndarray(len(octets) - 3, dtype="<u4", buffer=octets, strides=(1,))
+    return words.astype(np.int64)
 
 
 def _spell(phrases: _Phrases, characters: _Characters) -> bytes | None:

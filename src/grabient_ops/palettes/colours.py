@@ -57,7 +57,10 @@ COLOR_NAMES = {
 """Name to 8-bit sRGB; where two are equally near, the one listed first wins."""
 
 _NAMES = list(COLOR_NAMES)
-_NAMED = np.array(list(COLOR_NAMES.values()), dtype=np.float32)
+_NAMED = np.array(list(COLOR_NAMES.values()), dtype=np.float64)
+# Times (red, green, blue, 1) it gives, for each name, 64 * (|name|^2 - 2 colour.name) + its number:
+# that orders names as the distance does, and of equals the first comes first. All is exact.
+_RANKING = np.column_stack((-128 * _NAMED, 64 * (_NAMED**2).sum(axis=1) + np.arange(len(_NAMED))))
 
 _WHITE = (95.047, 100.0, 108.883)
 _XYZ_OF_BYTES = XYZ_FROM_LINEAR[:, :, None] * (LINEAR * 100)
@@ -66,8 +69,8 @@ _XYZ_OF_BYTES = XYZ_FROM_LINEAR[:, :, None] * (LINEAR * 100)
 def hex_codes(rgb: Bytes) -> list[list[str]]:
     """Write colours as `#rrggbb`, one list per palette."""
     steps = rgb.shape[1]
-    codes = ["#" + code for code in rgb.tobytes().hex(" ", 3).split()]
-    return [codes[start : start + steps] for start in range(0, len(codes), steps)]
+    codes = ("#" + rgb.tobytes().hex(" ", 3).replace(" ", " #")).split()
+    return [codes[start : start + steps] for start in range(0, rgb.size // 3, steps)]
 
 
 def hsl(rgb: Bytes) -> Ints:
@@ -108,10 +111,13 @@ def color_names(rgb: Bytes) -> list[list[str]]:
 
     Nearest is by squared RGB distance; names stand in the order of their first appearance.
     """
-    # |c|^2 - 2 x.c orders names as |x - c|^2 does; whole numbers below 2^24 are exact in float32.
-    distance = (_NAMED**2).sum(axis=1) - 2 * (rgb.astype(np.float32) @ _NAMED.T)
-    nearest = distance.argmin(axis=-1).tolist()
-    return [[_NAMES[index] for index in dict.fromkeys(row)] for row in nearest]
+    points = np.ones((4, rgb.size // 3))
+    points[:3] = rgb.reshape(-1, 3).T
+    nearest = (_RANKING @ points).min(axis=0).astype(np.int64) & 63
+    return [
+        [_NAMES[number] for number in dict.fromkeys(row)]
+        for row in nearest.reshape(rgb.shape[:2]).tolist()
+    ]
 
 
 def _rounded(*channels: Floats) -> Ints:

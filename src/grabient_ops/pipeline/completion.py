@@ -3,11 +3,11 @@
 import shutil
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
 
 import structlog
 from sqlalchemy.engine import Connection
 
+from grabient_ops.pipeline.batches import NEVER_SENT
 from grabient_ops.pipeline.ingest import failure
 from grabient_ops.pipeline.services import Services
 from grabient_ops.pipeline.waiting import End
@@ -26,7 +26,6 @@ from grabient_ops.store.responses import store_responses
 from grabient_ops.tagging.outcome import ErrorClass
 
 log = structlog.get_logger(__name__)
-How = Literal["completed", "expired", "canceled", "failed", "rejected"]
 
 _UNANSWERED: Mapping[str, ErrorClass] = {
     "completed": ErrorClass.MISSING,
@@ -49,6 +48,9 @@ def complete(services: Services, workflow_id: str, batch_id: str, outcome: End |
     now = services.now()
     with services.store.write() as connection:
         batch = load_batch(connection, batch_id)
+        if isinstance(outcome, Exception) and batch.cancel_requested_at and not _was_sent(batch):
+            # Planned anew, it would be sent against the operator's word.
+            outcome = NEVER_SENT
         if not claim(connection, workflow_id, _ending(outcome), now):
             return False
         if isinstance(outcome, Exception):
@@ -66,6 +68,11 @@ def _ending(outcome: End | Exception) -> Ending:
     return "canceled" if outcome["how"] == "canceled" else "success"
 
 
+def _was_sent(batch: Batch) -> bool:
+    """Whether the provider may have heard of it."""
+    return bool(batch.submit_started_at or batch.provider_batch_id)
+
+
 def _close_ended(connection: Connection, batch: Batch, end: End, at: datetime) -> None:
     how = end["how"]
     if end["queue_full"]:
@@ -73,7 +80,8 @@ def _close_ended(connection: Connection, batch: Batch, end: End, at: datetime) -
         close_open_requests(connection, batch.id, "released")
         _end(connection, batch, at, "failed", error_class=QUEUE_FULL, error=end["message"])
         return
-    _fail_unanswered(connection, batch, _UNANSWERED[how], end["message"], at)
+    message = end["message"] or f"no answer: the batch was {how}"
+    _fail_unanswered(connection, batch, _UNANSWERED[how], message, at)
     state = "failed" if how == "rejected" else how
     error_class = str(ErrorClass.INVALID_REQUEST) if how == "rejected" else None
     _end(connection, batch, at, state, error_class=error_class, error=end["message"])
@@ -82,7 +90,7 @@ def _close_ended(connection: Connection, batch: Batch, end: End, at: datetime) -
 def _close_broken(connection: Connection, batch: Batch, error: Exception, at: datetime) -> None:
     """Before the submission nothing is lost; after it, the requests wait for an operator."""
     kind = getattr(error, "kind", type(error).__name__)
-    if batch.submit_started_at or batch.provider_batch_id:
+    if _was_sent(batch):
         log.error("workflow stopped", batch=batch.id, error=str(error))
         update_batch(connection, batch.id, at, state="stopped", error_class=kind, error=str(error))
         return
@@ -95,7 +103,7 @@ def _fail_unanswered(
     connection: Connection,
     batch: Batch,
     error_class: ErrorClass,
-    message: str | None,
+    message: str,
     at: datetime,
 ) -> None:
     """Give every request that no line answered its own error, so that nothing is unaccounted."""
@@ -113,7 +121,7 @@ def _fail_unanswered(
             "output_tokens": 0,
             "cached_tokens": 0,
             "reasoning_tokens": 0,
-            **failure(str(error_class), message or f"no answer: the batch was {batch.state}"),
+            **failure(str(error_class), message),
         }
         for request in open_requests
     ]
