@@ -97,7 +97,9 @@ def test_usage_is_kept_when_the_answer_cannot_be_parsed(lab: "Lab") -> None:
 
 def test_ten_empty_fields_are_no_answer(lab: "Lab") -> None:
     batch = lab.submitted(1)
-    blank = {field: None if isinstance(value, str) else [] for field, value in lab.tags.items()}
+    blank: dict[str, list[str] | None] = {
+        field: None if isinstance(value, str) else [] for field, value in lab.tags.items()
+    }
     _collect(lab, batch, lab.answer(f"{batch.id}-0", json.dumps(blank)))
 
     (row,) = lab.rows()

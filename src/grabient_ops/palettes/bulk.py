@@ -200,7 +200,8 @@ class _Streams:
 def _unpack(seeds: list[str]) -> tuple[_Phrases, _Characters] | None:
     """Follow the codes of all rows to their ends; None when a row is no canonical stream."""
     streams = _Streams(seeds)
-    phrases, characters = [], []
+    phrases: list[_Phrases] = []
+    characters: list[_Characters] = []
     # A step learns two phrases at most.
     for _ in range(_MOST_PHRASES // 2 - _FIRST_PHRASE):
         if not streams.row.size:
@@ -261,7 +262,7 @@ def _spell(phrases: _Phrases, characters: _Characters) -> bytes | None:
 def _are_distinct(keys: _Ints) -> bool:
     seen = np.zeros(int(keys.max()) + 1, dtype=np.bool_)
     seen[keys] = True
-    return np.count_nonzero(seen) == len(keys)
+    return int(np.count_nonzero(seen)) == len(keys)
 
 
 def _numbers(text: bytes) -> Floats | None:

@@ -8,7 +8,14 @@ from dbos import DBOSClient, StepInfo, WorkflowStatus
 from grabient_ops.errors import InputError
 from grabient_ops.pipeline.journal import WORKFLOW_NAME
 from grabient_ops.pipeline.services import Services
-from grabient_ops.store.batches import Batch, find_batches, request_cancel, update_batch
+from grabient_ops.store.batches import (
+    Batch,
+    find_batches,
+    load_batch,
+    reopen_missing,
+    request_cancel,
+    update_batch,
+)
 from grabient_ops.store.completions import rearm
 
 STEPS = ("upload", "create", "await_end", "collect")
@@ -119,18 +126,25 @@ def restart(services: Services, journal: DBOSClient, text: str, step: str | None
     if batch.provider_batch_id is None and batch.ended_at:
         raise InputError(f"nothing of batch {batch.id} was sent; its requests are planned anew")
     start = _step_number(journal, batch, step)
-    with services.store.write() as connection:
-        # Collecting again passes over what is stored; the cursor would hide lines that changed.
-        update_batch(
-            connection, batch.id, services.now(),
-            state="waiting" if batch.provider_batch_id else "submitting",
-            collect_cursor=None, ended_at=None, error=None, error_class=None,
-        )  # fmt: skip
+    reopen(services, batch.id)
     journal.rewind_workflow(batch.workflow_id, start_step=start)
     # Not before: a running worker would deliver the old ending once more.
     with services.store.write() as connection:
         rearm(connection, [batch.id])
     return batch
+
+
+def reopen(services: Services, batch_id: str) -> None:
+    """Put a batch back to work; requests that got no answer may get one now."""
+    with services.store.write() as connection:
+        batch = load_batch(connection, batch_id)
+        reopen_missing(connection, batch_id)
+        # Collecting again passes over what is stored; the cursor would hide lines that changed.
+        update_batch(
+            connection, batch_id, services.now(),
+            state="waiting" if batch.provider_batch_id else "submitting",
+            collect_cursor=None, ended_at=None, error=None, error_class=None,
+        )  # fmt: skip
 
 
 def _step_number(journal: DBOSClient, batch: Batch, step: str | None) -> int:

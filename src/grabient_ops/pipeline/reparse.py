@@ -75,7 +75,11 @@ class Reparser:
         with self._services.store.write() as connection:
             kept = self._select(connection, changes)
             update_parsed(connection, [{"row_id": stored.id, **fresh} for stored, fresh in kept])
-            announce(connection, "responses", sorted({s.batch_id for s, _ in kept}), now)
+            changed = {stored.batch_id for stored, _ in kept}
+            if self._allow_loss:
+                # A running worker must look again at runs that it took for finished.
+                changed.add("*")
+            announce(connection, "responses", sorted(changed), now)
 
     def _select(self, connection: Connection, changes: Sequence[_Change]) -> list[_Change]:
         """Count the differences and return those that are to be stored."""

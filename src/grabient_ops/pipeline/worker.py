@@ -10,10 +10,11 @@ from typing import NamedTuple
 import structlog
 from dbos import DBOS, SetWorkflowID
 
+from grabient_ops.errors import InputError
 from grabient_ops.pipeline.batches import BatchWorkflow, register_batch_workflow
 from grabient_ops.pipeline.completion import complete
 from grabient_ops.pipeline.journal import launch_journal, open_client
-from grabient_ops.pipeline.recovery import restart
+from grabient_ops.pipeline.recovery import reopen, restart
 from grabient_ops.pipeline.runs import Block, Plan, Planner
 from grabient_ops.pipeline.services import Services
 from grabient_ops.store.batches import OPEN_STAGES, WORKING_STAGES, list_batches
@@ -70,6 +71,9 @@ class Worker:
             still under way: end the process at once, as a crash would. Taking the journal from
             under them would make them fail.
         """
+        with self._services.store.read() as connection:
+            # Before the first look: what is asked for from now on is news.
+            self._seq = latest(connection)
         plan = self._planner.plan()
         stopped = self._list_open(["stopped"])
         if until_done and not stopped and self._is_standstill(plan):
@@ -87,7 +91,11 @@ class Worker:
         try:
             for batch_id in batch_ids:
                 log.warning("resumed", batch=batch_id)
-                restart(self._services, journal, batch_id, None)
+                try:
+                    restart(self._services, journal, batch_id, None)
+                except InputError:
+                    # The journal has forgotten it: it is about to be started from the beginning.
+                    reopen(self._services, batch_id)
         finally:
             journal.destroy()
 
@@ -102,7 +110,7 @@ class Worker:
             if delivered or changed or now >= next_plan:
                 plan = self._planner.plan()
                 self._start(plan.reserved)
-                next_plan = now + _PLAN_AT_LEAST_EVERY_S
+                next_plan = now + self._until_next_look_s(plan)
             if until_done and self._is_standstill(plan):
                 return Standstill(plan.blocked)
             if now >= next_sweep:
@@ -113,10 +121,14 @@ class Worker:
             self._stop.wait(_TICK_S)
         return None
 
+    def _until_next_look_s(self, plan: Plan) -> float:
+        """The planner looks again when the first resting model may go on, or sooner."""
+        ends = [block.until for block in plan.blocked.values() if block.until]
+        rests = [(end - self._services.now()).total_seconds() for end in ends]
+        return min([_PLAN_AT_LEAST_EVERY_S, *rests])
+
     def _start_open_batches(self) -> None:
         """Start what was reserved but, because of a crash, never started; the others recover."""
-        with self._services.store.read() as connection:
-            self._seq = latest(connection)
         open_ids, at_work = self._list_open(OPEN_STAGES), self._list_open(WORKING_STAGES)
         with self._services.store.write() as connection:
             # A restart that was cut off has changed the batch, but expects no ending yet.

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from grabient_ops.store.changes import announce
 from grabient_ops.store.completions import expect
-from grabient_ops.store.tables import batches, requests
+from grabient_ops.store.tables import batches, palette_tags, requests
 from grabient_ops.store.targets import ModelTarget, Unanswered
 
 BatchStage = Literal[
@@ -286,4 +286,28 @@ def close_open_requests(connection: Connection, batch_id: str, state: str) -> No
         sa.update(requests)
         .where(requests.c.batch_id == batch_id, requests.c.state == "open")
         .values(state=state)
+    )
+
+
+def reopen_missing(connection: Connection, batch_id: str) -> None:
+    """Open requests again that were given up, as a further attempt.
+
+    Those stay closed that have been answered, or are being asked again, by another batch.
+    """
+
+    def same_request(table: sa.FromClause) -> list[sa.ColumnElement[bool]]:
+        names = ("prompt_version", "provider", "model", "run_number", "seed")
+        return [table.c[name] == requests.c[name] for name in names]
+
+    asked = requests.alias()
+    is_asked = sa.exists().where(*same_request(asked), asked.c.state == "open")
+    is_answered = sa.exists().where(
+        *same_request(palette_tags), palette_tags.c.error_class.is_(None)
+    )
+    attempts = sa.select(sa.func.max(palette_tags.c.attempt)).where(*same_request(palette_tags))
+    connection.execute(
+        sa.update(requests)
+        .where(requests.c.batch_id == batch_id, requests.c.state == "missing")
+        .where(~is_asked, ~is_answered)
+        .values(state="open", attempt=attempts.scalar_subquery() + 1)
     )

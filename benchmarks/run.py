@@ -1,0 +1,33 @@
+"""Measures everything that has a target, prints ratios and writes `docs/benchmarks.md`."""
+
+import sys
+from collections.abc import Callable, Iterator
+
+from benchmarks import ingest, prepare, startup, whole_pass
+from benchmarks.report import PAGE, Figure, describe_machine, write_page
+
+SECTIONS: dict[str, Callable[[], Iterator[Figure]]] = {
+    "prepare": prepare.figures,
+    "ingest": ingest.figures,
+    "whole_pass": whole_pass.figures,
+    "startup": startup.figures,
+}
+
+
+def main(names: list[str]) -> int:
+    """Run the named sections, or all; only a run of all writes the page."""
+    machine = describe_machine()
+    print(machine, flush=True)
+    figures = []
+    for name in names or SECTIONS:
+        for figure in SECTIONS[name]():
+            figures.append(figure)
+            print(figure.line(), flush=True)
+    if not names:
+        write_page(machine, figures)
+        print(f"table in {PAGE}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,35 @@
+"""What the warehouse takes from one row of the store's `palette_tags`, in the order it is read."""
+
+from typing import NamedTuple
+
+
+class Answer(NamedTuple):
+    """One answer or failure.
+
+    Attributes:
+        response_id: the row's id in the store.
+        tags: JSON of the ten fields, as stored; broken JSON holds no facts.
+        error_class: None when the answer counts.
+        created_at: ISO 8601 with an offset.
+    """
+
+    response_id: int
+    seed: str
+    provider: str
+    model: str
+    run_number: int
+    prompt_version: str
+    attempt: int
+    batch_id: str
+    tags: str | bytes | None
+    error_class: str | None = None
+    error: str | None = None
+    response: str | None = None
+    model_returned: str | None = None
+    finish_reason: str | None = None
+    parse_stage: str | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    created_at: str = "1970-01-01T00:00:00+00:00"

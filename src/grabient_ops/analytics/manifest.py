@@ -1,0 +1,148 @@
+"""The manifest of a lake: which immutable files make up one generation, published by renaming."""
+
+import os
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from grabient_ops.errors import StoreError
+
+Ranges = list[tuple[int, int]]
+"""Sorted, disjoint ranges of integers, both ends included."""
+
+Watermark = dict[str, str | int]
+"""Up to where a store's change feed has been read."""
+
+DictionaryName = Literal["palettes", "models", "prompts", "tags", "batches"]
+_NAME = "manifest.json"
+
+
+class DictionaryFile(msgspec.Struct, frozen=True):
+    """Some rows of a dictionary."""
+
+    file: str
+    rows: int
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """Answers that were written together: one file of responses, one of their facts.
+
+    Attributes:
+        batches: numbers of the batches that have rows here.
+        dead: numbers of those whose rows here were replaced by a later segment, or are gone.
+    """
+
+    responses: str
+    facts: str
+    rows: int
+    batches: Ranges
+    dead: list[int] = []
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether no row counts any more."""
+        return count(self.batches) == len(self.dead)
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """One generation of a lake.
+
+    Attributes:
+        watermark: None when the rows do not come from a store.
+        retired: files of former generations and when they were replaced, seconds since the epoch.
+    """
+
+    generation: int = 0
+    published_at: str = ""
+    watermark: Watermark | None = None
+    segments: list[Segment] = []
+    dictionaries: dict[DictionaryName, list[DictionaryFile]] = {}
+    retired: list[tuple[str, float]] = []
+    format: Literal[1] = 1
+
+    def files(self) -> Iterator[str]:
+        """Yield the names of all files that a reader of this generation needs."""
+        for segment in self.segments:
+            yield segment.responses
+            yield segment.facts
+        for part in chain.from_iterable(self.dictionaries.values()):
+            yield part.file
+
+    def rows_of(self, dictionary: DictionaryName) -> int:
+        """Return how many rows a dictionary has; their ids are 0 to that, less one."""
+        return sum(part.rows for part in self.dictionaries.get(dictionary, ()))
+
+
+def read_manifest(lake: Path) -> Manifest | None:
+    """Return the present generation of a lake, or None when nothing was published.
+
+    Raises:
+        StoreError: it cannot be read, or a newer release has written it.
+    """
+    path = lake / _NAME
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError, UnicodeError) as error:
+        message = f"{path} cannot be read ({error}); `grabient-ops analytics sync --rebuild` helps"
+        raise StoreError(message) from error
+
+
+def write_manifest(lake: Path, manifest: Manifest) -> None:
+    """Publish a generation: readers see the former one or this one, never a mixture."""
+    temporary = lake / f"{_NAME}.new"
+    temporary.write_bytes(msgspec.json.encode(manifest))
+    sync_to_disk([temporary, lake])
+    temporary.replace(lake / _NAME)
+    sync_to_disk([lake])
+
+
+def sync_to_disk(paths: Iterable[Path]) -> None:
+    """Make files and folders survive a power cut."""
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def sweep(lake: Path, manifest: Manifest) -> None:
+    """Remove what no generation names: leftovers of a refresher that was killed.
+
+    Only the holder of the lake's lock may call it.
+    """
+    named = {_NAME, *manifest.files(), *(file for file, _ in manifest.retired)}
+    for path in lake.iterdir():
+        if path.name not in named and path.is_file():
+            path.unlink()
+
+
+def to_ranges(numbers: Iterable[int]) -> Ranges:
+    """Return distinct numbers as ranges."""
+    ranges: Ranges = []
+    for number in sorted(set(numbers)):
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1] = (ranges[-1][0], number)
+        else:
+            ranges.append((number, number))
+    return ranges
+
+
+def from_ranges(ranges: Ranges) -> Iterator[int]:
+    """Yield the numbers in ranges."""
+    return chain.from_iterable(range(first, last + 1) for first, last in ranges)
+
+
+def count(ranges: Ranges) -> int:
+    """Return how many numbers ranges hold."""
+    return sum(last - first + 1 for first, last in ranges)
+
+
+def among(ranges: Ranges, numbers: Iterable[int]) -> list[int]:
+    """Return those of the numbers that ranges hold."""
+    return [n for n in numbers if any(first <= n <= last for first, last in ranges)]

@@ -1,0 +1,1 @@
+"""Every question over all answers: one SQL file and one typed function each."""

@@ -1,0 +1,185 @@
+"""What the answers to a palette have in common: each tag with its votes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+from grabient_ops.analytics.questions.asking import (
+    EVERYTHING,
+    Selection,
+    answer,
+    ask,
+    check_category,
+    chosen,
+    ranges,
+    sql_of,
+)
+from grabient_ops.errors import InputError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from grabient_ops.analytics.warehouse import Warehouse
+
+Strength: TypeAlias = Literal["strong", "moderate", "weak"]
+STRONG, MODERATE = 0.7, 0.5
+_FACTS_AT_ONCE = 1_500_000
+_ROWS_AT_ONCE = 10_000
+
+
+def strength(share: float) -> Strength:
+    """Name how many agree: strong from 70 %, moderate from 50 %, else weak."""
+    if share >= STRONG:
+        return "strong"
+    return "moderate" if share >= MODERATE else "weak"
+
+
+class ConsensusTag(NamedTuple):
+    """One tag of a palette.
+
+    Attributes:
+        votes: answers that gave it, each counted once however often it repeats itself.
+        responses: all answers of the palette that could be read.
+        models: different models that gave it at least once.
+        share: votes / responses, above 0 to 1.
+    """
+
+    category: str
+    tag: str
+    votes: int
+    responses: int
+    models: int
+    share: float
+
+    @property
+    def strength(self) -> Strength:
+        """Strong, moderate or weak."""
+        return strength(self.share)
+
+
+class PaletteTag(NamedTuple):
+    """One tag of one of many palettes; otherwise as `ConsensusTag`."""
+
+    seed: str
+    category: str
+    tag: str
+    votes: int
+    responses: int
+    models: int
+    share: float
+
+    @property
+    def strength(self) -> Strength:
+        """Strong, moderate or weak."""
+        return strength(self.share)
+
+
+class Consensus(NamedTuple):
+    """What was said about one palette.
+
+    Attributes:
+        responses: its answers that could be read, among the chosen ones; failed ones are not here.
+        models: different models among them.
+        tags: by category, in each the most frequent first.
+    """
+
+    seed: str
+    responses: int
+    models: int
+    tags: list[ConsensusTag]
+
+
+def consensus(
+    warehouse: "Warehouse",
+    seed: str,
+    selection: Selection = EVERYTHING,
+    *,
+    category: str | None = None,
+    min_share: float = 0.0,
+) -> Consensus:
+    """Count the tags of one palette.
+
+    Raises:
+        InputError: no model was ever asked about this seed, or a name is unknown.
+    """
+    check_category(category)
+    with chosen(warehouse, selection) as cursor:
+        palette = _palette_id(cursor, seed)
+        tags = ask(cursor, "consensus", ConsensusTag, palette=palette, min_share=min_share)
+        query = (
+            "SELECT count(*), count(DISTINCT model_id) FROM chosen_responses"
+            " WHERE ok AND palette_id = $palette"
+        )
+        responses, models = cursor.execute(query, {"palette": palette}).fetchall()[0]
+    kept = [tag for tag in tags if category in {None, tag.category}]
+    return Consensus(seed, responses, models, kept)
+
+
+def _palette_id(cursor: "DuckDBPyConnection", seed: str) -> int:
+    query = "SELECT palette_id FROM palettes WHERE seed = $seed"
+    found = cursor.execute(query, {"seed": seed}).fetchall()
+    if not found:
+        shown = seed if len(seed) <= 60 else f"{seed[:60]}..."
+        raise InputError(f"no model has answered about the seed {shown!r}")
+    palette: int = found[0][0]
+    return palette
+
+
+def all_consensus(
+    warehouse: "Warehouse", selection: Selection = EVERYTHING, *, min_share: float = 0.0
+) -> Iterator[PaletteTag]:
+    """Count the tags of all palettes, in the order of their ids, category, votes and tag.
+
+    Streams: a range of palettes is held at a time.
+    """
+    with chosen(warehouse, selection) as cursor:
+        for first, last in ranges(cursor, _FACTS_AT_ONCE):
+            answer(cursor, "consensus_all", first=first, last=last, min_share=min_share)
+            while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+                yield from map(PaletteTag._make, rows)
+
+
+def write_consensus(
+    warehouse: "Warehouse",
+    path: Path,
+    selection: Selection = EVERYTHING,
+    *,
+    min_share: float = 0.0,
+) -> int:
+    """Write the tags of all palettes to a `.parquet` or `.csv` file; columns as in `PaletteTag`.
+
+    Streams: the ranges of palettes go to files of their own first, which are then joined.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        InputError: the name ends otherwise, or the folder cannot be written.
+    """
+    if path.suffix.lower() not in {".parquet", ".csv"}:
+        raise InputError(f"{path.name!r} should end in .parquet or .csv")
+    from duckdb import IOException
+
+    try:
+        with (
+            TemporaryDirectory(dir=path.absolute().parent, prefix=f".{path.name}.") as parts,
+            chosen(warehouse, selection) as cursor,
+        ):
+            return _write_parts(cursor, path, Path(parts), min_share)
+    except (OSError, IOException) as error:
+        raise InputError(f"{path} cannot be written: {error}") from error
+
+
+def _write_parts(cursor: "DuckDBPyConnection", path: Path, parts: Path, min_share: float) -> int:
+    for number, (first, last) in enumerate(ranges(cursor, _FACTS_AT_ONCE) or [(0, -1)]):
+        bounds = {"first": first, "last": last, "min_share": min_share}
+        part = cursor.sql(sql_of("consensus_all"), params=bounds)
+        part.write_parquet(str(parts / f"{number:06}.parquet"), compression="zstd")
+    cursor.execute("SET VARIABLE parts = $parts", {"parts": sorted(map(str, parts.iterdir()))})
+    whole = cursor.sql("FROM read_parquet(getvariable('parts'))")
+    if path.suffix.lower() == ".csv":
+        whole.write_csv(str(path), header=True)
+    else:
+        whole.write_parquet(str(path), compression="zstd")
+    return len(whole)

@@ -1,0 +1,166 @@
+"""Opens a lake for questions: an in-memory DuckDB with one view per table, over one generation."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Self
+
+import duckdb
+
+from grabient_ops.analytics.manifest import DictionaryName, Manifest, Segment, read_manifest
+from grabient_ops.errors import GrabientError
+
+FACTS = {
+    "response_id": "BIGINT", "palette_id": "INTEGER", "prompt_id": "SMALLINT",
+    "model_id": "SMALLINT", "run_number": "INTEGER", "category": "VARCHAR", "tag_id": "INTEGER",
+    "given": "VARCHAR", "position": "INTEGER",
+}  # fmt: skip
+"""Columns of `facts`. `given` is NULL when the model wrote the tag as it is counted; `position` is
+the place within the field, from 1."""
+
+RESPONSES = {
+    "response_id": "BIGINT", "palette_id": "INTEGER", "prompt_id": "SMALLINT",
+    "model_id": "SMALLINT", "run_number": "INTEGER", "attempt": "INTEGER", "batch_id": "VARCHAR",
+    "ok": "BOOLEAN", "error_class": "VARCHAR", "error": "VARCHAR", "response": "VARCHAR",
+    "model_returned": "VARCHAR", "finish_reason": "VARCHAR", "parse_stage": "VARCHAR",
+    "input_tokens": "BIGINT", "output_tokens": "BIGINT", "cached_tokens": "BIGINT",
+    "reasoning_tokens": "BIGINT", "created_at": "TIMESTAMP",
+}  # fmt: skip
+"""Columns of `responses`, one row per row of the store's `palette_tags`; times are UTC."""
+
+DICTIONARIES: dict[DictionaryName, dict[str, str]] = {
+    "palettes": {"palette_id": "INTEGER", "seed": "VARCHAR", "bucket": "UTINYINT"},
+    "models": {"model_id": "SMALLINT", "provider": "VARCHAR", "model": "VARCHAR"},
+    "prompts": {"prompt_id": "SMALLINT", "prompt_version": "VARCHAR"},
+    "tags": {"tag_id": "INTEGER", "tag": "VARCHAR"},
+    "batches": {"batch_no": "INTEGER", "batch_id": "VARCHAR"},
+}
+"""Columns of the tables that ids refer to; the first is the id."""
+
+_NAMES = "JOIN palettes USING (palette_id) JOIN models USING (model_id) JOIN prompts USING (prompt_id)"
+_ANSWERS = f"""CREATE VIEW answers AS
+SELECT r.response_id, seed, prompt_version, provider, model,
+       r.* EXCLUDE (response_id, palette_id, prompt_id, model_id)
+FROM responses AS r {_NAMES}"""
+_VOTES = f"""CREATE VIEW votes AS
+SELECT f.response_id, seed, prompt_version, provider, model, f.run_number, f.category, tag,
+       coalesce(f.given, tag) AS given, f.position
+FROM facts AS f {_NAMES} JOIN tags USING (tag_id)"""
+
+
+class EmptyLakeError(GrabientError):
+    """Nothing has been published yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warehouse:
+    """One generation of a lake, open for questions.
+
+    Attributes:
+        connection: in-memory DuckDB with the views; use a `cursor()` per thread.
+        generation: number of the generation; it stays the same until the lake is opened again.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    generation: int
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+
+def open_warehouse(lake: Path) -> Warehouse:
+    """Open the present generation of a lake.
+
+    Raises:
+        EmptyLakeError: nothing has been published yet.
+        StoreError: the manifest cannot be read.
+    """
+    manifest = require_manifest(lake)
+    connection = connect()
+    for statement in statements_of(lake, manifest):
+        connection.execute(statement)
+    return Warehouse(connection, manifest.generation)
+
+
+def view_statements(lake: Path) -> list[str]:
+    """Return the statements that make the views of the present generation; errors as above."""
+    return statements_of(lake, require_manifest(lake))
+
+
+def require_manifest(lake: Path) -> Manifest:
+    """Return the present generation of a lake; errors as above."""
+    manifest = read_manifest(lake)
+    if manifest is None:
+        message = "nothing has been synced; run `grabient-ops analytics sync`"
+        raise EmptyLakeError(message)
+    return manifest
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """Open an in-memory DuckDB that prints nothing."""
+    connection = duckdb.connect()
+    connection.execute("SET enable_progress_bar = false")
+    # Without it, a query that outgrows memory makes a folder where the command was called.
+    spill = Path(gettempdir()) / f"grabient-ops-duckdb-{os.getuid()}"
+    connection.execute(f"SET temp_directory = {_quoted(str(spill))}")
+    return connection
+
+
+def statements_of(lake: Path, manifest: Manifest) -> list[str]:
+    """Return the statements that make the views of one generation."""
+    views = {
+        name: _dictionary(lake, [part.file for part in manifest.dictionaries.get(name, ())], columns)
+        for name, columns in DICTIONARIES.items()
+        if name != "batches"
+    }
+    views["responses"] = _rows(lake, manifest.segments, "responses", RESPONSES)
+    views["facts"] = _rows(lake, manifest.segments, "facts", FACTS)
+    views["lake_info"] = (
+        f"SELECT {manifest.generation} AS generation,"
+        f" {_quoted(str(manifest.watermark))} AS watermark,"
+        f" {_quoted(manifest.published_at)}::TIMESTAMP AS published_at"
+    )
+    made = [f"CREATE VIEW {name} AS {query}" for name, query in views.items()]
+    return [*made, _ANSWERS, _VOTES]
+
+
+def scan(lake: Path, files: Sequence[str]) -> str:
+    """Return the table function that reads files of a lake."""
+    return f"read_parquet([{', '.join(_quoted(str(lake / file)) for file in files)}])"
+
+
+def _dictionary(lake: Path, files: Sequence[str], columns: dict[str, str]) -> str:
+    return f"SELECT {', '.join(columns)} FROM {scan(lake, files)}" if files else _nothing(columns)
+
+
+def _rows(lake: Path, segments: Sequence[Segment], table: str, columns: dict[str, str]) -> str:
+    """Whole segments are one scan; each other one leaves its dead batches out."""
+    names = ", ".join(columns)
+    whole = [getattr(segment, table) for segment in segments if not segment.dead]
+    scans = [f"SELECT {names} FROM {scan(lake, whole)}"] if whole else []
+    scans += [
+        f"SELECT {names} FROM {live(lake, segment, table)}" for segment in segments if segment.dead
+    ]
+    return " UNION ALL ".join(scans) or _nothing(columns)
+
+
+def live(lake: Path, segment: Segment, table: str) -> str:
+    """Return the rows of a segment that count, as what follows FROM."""
+    source = scan(lake, [getattr(segment, table)])
+    if not segment.dead:
+        return source
+    return f"{source} WHERE batch_no NOT IN ({', '.join(map(str, segment.dead))})"
+
+
+def _nothing(columns: dict[str, str]) -> str:
+    empty = (f"NULL::{kind} AS {name}" for name, kind in columns.items())
+    return f"SELECT {', '.join(empty)} WHERE false"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,80 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grabient_ops import errors
+from grabient_ops.errors import GrabientError, RateLimitedError, UnavailableError
+from grabient_ops.pipeline.retry import delay_s, is_definite_and_retryable, is_retryable
+from grabient_ops.pipeline.serializer import JournaledError, JournalSerializer
+
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.text().filter(lambda k: k[:1] != "_"), inner)
+    ),
+)
+
+
+def _again(value: object) -> object:
+    serializer = JournalSerializer()
+    return serializer.deserialize(serializer.serialize(value))
+
+
+@given(value=_values)
+def test_what_the_journal_holds_reads_back_equal(value: object) -> None:
+    assert _again(value) == value
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RateLimitedError("groq", "slow down", 2.5),
+        UnavailableError("openai", "refused", outcome_unknown=False),
+        errors.ConfigError("GROQ_API_KEY is not set"),
+    ],
+)
+def test_our_errors_read_back_with_all_they_say(error: GrabientError) -> None:
+    again = _again({"error": error})
+
+    assert isinstance(again, dict)
+    assert type(again["error"]) is type(error)
+    assert str(again["error"]) == str(error)
+    assert vars(again["error"]) == vars(error)
+
+
+def test_an_error_of_others_reads_back_as_its_kind_and_text() -> None:
+    once = _again(KeyError("id"))
+    assert isinstance(once, JournaledError)
+    assert (once.kind, once.text) == ("KeyError", "'id'")
+
+    twice = _again(once)
+    assert isinstance(twice, JournaledError)
+    assert (twice.kind, twice.text) == (once.kind, once.text)
+
+
+def test_a_value_that_is_no_plain_data_is_refused() -> None:
+    with pytest.raises(TypeError, match="set does not belong in the journal"):
+        json.loads(JournalSerializer().serialize({1}))
+
+
+@pytest.mark.parametrize(("tries", "middle"), [(1, 1), (2, 2), (5, 16), (7, 64), (50, 64)])
+def test_waits_double_with_jitter_up_to_a_cap(tries: int, middle: float) -> None:
+    assert middle * 0.75 <= delay_s(tries, 1.0, None) <= middle * 1.25
+
+
+@pytest.mark.parametrize(("asked", "least"), [(0.0, 0), (7.0, 7), (1e9, 120)])
+def test_retry_after_is_honoured_with_a_cap(asked: float, least: float) -> None:
+    error = RateLimitedError("groq", "slow down", asked)
+
+    assert least <= delay_s(1, 1.0, error) <= least + 1
+
+
+def test_a_write_is_repeated_only_when_it_certainly_had_no_effect() -> None:
+    lost = UnavailableError("openai", "lost")
+    refused = UnavailableError("openai", "refused", outcome_unknown=False)
+
+    assert (is_retryable(lost), is_definite_and_retryable(lost)) == (True, False)
+    assert (is_retryable(refused), is_definite_and_retryable(refused)) == (True, True)
+    assert not is_retryable(ValueError())
