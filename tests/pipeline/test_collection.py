@@ -161,3 +161,21 @@ def test_a_full_disk_is_waited_for_until_there_is_room(
     assert done.returncode == 0, done.stderr
     assert re.search(problem, done.stdout)
     assert done.stdout.splitlines()[-1] == "10 None"
+
+
+def test_a_result_file_that_stays_away_for_half_an_hour_is_given_up(lab: "Lab") -> None:
+    batch = lab.submitted(1)
+    gone = NotFoundError("openai", "no such file")
+    lab.openai.will("download", *[gone] * 50)
+    waits: list[float] = []
+
+    async def later(seconds: float) -> None:
+        waits.append(seconds)
+        lab.clock.forward(seconds + 100)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("grabient_ops.pipeline.collection.asyncio.sleep", later)
+        with pytest.raises(NotFoundError):
+            _collect(lab, batch, ("output", "f"))
+
+    assert len(waits) > 5

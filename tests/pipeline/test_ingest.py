@@ -336,3 +336,32 @@ def test_no_bytes_stop_a_collection(lab: "Lab", content: bytes, pieces: list[int
     stored = {row["seed"] for row in lab.rows()}
     seeds = sorted(invented_seeds(3))
     assert stored.issuperset(seeds[position] for position in pieces)
+
+
+def test_an_id_of_five_thousand_digits_is_an_unknown_id(lab: "Lab") -> None:
+    batch = lab.submitted(1)
+
+    _collect(lab, batch, lab.answer(f"{batch.id}-" + "9" * 5000) + lab.answer(f"{batch.id}-0"))
+
+    assert len(lab.rows()) == 1
+    assert _strays(lab) == {"unknown": 1}
+
+
+def test_unreadable_lines_do_not_disprove_an_adopted_batch(lab: "Lab") -> None:
+    batch = lab.submitted(1)
+    lab.services.update(batch.id, is_proven=False)
+
+    _collect(lab, batch, b"garbage\n")
+
+    assert _strays(lab) == {"unreadable": 1}
+
+
+def test_an_answer_to_a_request_that_was_given_up_is_kept_aside(lab: "Lab") -> None:
+    batch = lab.submitted(1)
+    with lab.store.write() as connection:
+        close_open_requests(connection, batch.id, "missing")
+
+    _collect(lab, batch, lab.answer(f"{batch.id}-0"))
+
+    assert lab.rows() == []
+    assert _strays(lab) == {"late": 1}

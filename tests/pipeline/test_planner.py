@@ -323,3 +323,40 @@ def test_only_the_oldest_palettes_are_asked_when_there_is_a_limit(
     planner.plan()
 
     assert lab.query("SELECT seed FROM requests ORDER BY position") == [(s,) for s in oldest]
+
+
+def test_a_request_past_every_limit_of_ours_goes_alone(lab: "Lab") -> None:
+    lab.palettes(2)
+    lab.want()
+    planner = _limited(lab, queue_tokens=5, batch_bytes=10)
+
+    assert len(planner.plan().reserved) == 1
+    assert planner.plan().reserved == []
+    assert [batch.request_count for batch in lab.batches()] == [1]
+
+
+def test_batches_that_failed_together_are_one_failed_try(lab: "Lab") -> None:
+    lab.palettes(4)
+    lab.want()
+    planner = _limited(lab, batch_requests=1)
+    planner.plan()
+
+    (block,) = _fail(lab, planner, UnavailableError("openai", "503")).blocked.values()
+
+    assert not block.is_futile
+    assert block.until is not None
+    assert (block.until - lab.clock()).total_seconds() <= lab.policy.retry_s
+
+
+def test_a_stopped_batch_holds_its_own_model_only(lab: "Lab", planner: Planner) -> None:
+    lab.palettes(2)
+    lab.want("openai", "groq", runs=2)
+    planner.plan()
+    openai = next(batch for batch in lab.batches() if batch.provider == "openai")
+    lab.services.update(openai.id, state="stopped", error="gone")
+    _answer(lab, next(batch for batch in lab.batches() if batch.provider == "groq"))
+
+    plan = planner.plan()
+
+    assert [lab.services.batch(new).run_number for new in plan.reserved] == [2]
+    assert plan.blocked["openai", openai.model].reason == "a batch stopped (gone)"

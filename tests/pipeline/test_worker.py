@@ -75,7 +75,11 @@ def _stopped(lab: "Lab") -> Batch:
     lab.palettes(2)
     lab.want()
     lab.openai.will("download", WRONG_KEY)
-    assert _work(lab) == DONE
+    standstill = _work(lab)
+    assert standstill is not None
+    assert [block.reason for block in standstill.blocked.values()] == [
+        "a batch stopped (openai: wrong key)"
+    ]
     (batch,) = lab.batches()
     assert (batch.state, batch.error) == ("stopped", "openai: wrong key")
     return batch

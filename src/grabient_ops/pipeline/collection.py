@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from grabient_ops.errors import ProviderError
+from grabient_ops.errors import NotFoundError, ProviderError
 from grabient_ops.pipeline.ingest import Ingest
 from grabient_ops.pipeline.retry import delay_s
 from grabient_ops.pipeline.services import Services
@@ -22,6 +22,8 @@ from grabient_ops.providers.base import ResultFile
 
 log = structlog.get_logger(__name__)
 _PAUSE_CAP_S = 300.0
+_GONE_AFTER_S = 1800.0
+"""A result file may lag behind the end of its batch, but not for so long."""
 _AT_ONCE = 2
 
 
@@ -60,12 +62,15 @@ class Collector:
     async def _patiently(self, batch_id: str, call: Callable[[], None]) -> None:
         """Repeat a call for as long as waiting for the provider may help."""
         tries = 0
+        began = self._services.now()
         while True:
             try:
                 async with self._turns:
                     await asyncio.to_thread(call)
             except ProviderError as error:
-                if not error.retryable:
+                waited_s = (self._services.now() - began).total_seconds()
+                is_gone = isinstance(error, NotFoundError) and waited_s > _GONE_AFTER_S
+                if is_gone or not error.retryable:
                     raise
                 tries += 1
                 log.warning("collecting goes on later", batch=batch_id, error=str(error))

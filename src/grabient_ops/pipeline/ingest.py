@@ -4,6 +4,7 @@ Each transaction also moves the batch's cursor. After a crash the files are read
 start: lines up to the cursor only tell which ids have been seen, the others are stored.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
@@ -29,6 +30,7 @@ _LINES_PER_TRANSACTION = 1000
 _LONGEST_LINE = 16 << 20
 _LONGEST_KEPT = 1 << 20
 _PROOF_LINES = 1000
+_POSITION = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
 class ForeignBatchError(GrabientError):
@@ -59,9 +61,8 @@ class Ingest:
         self._services = services
         self._batch = services.batch(batch_id)
         self._read = services.provider_of(self._batch).read
-        self._prefix = f"{batch_id}-"
         self._seen: set[int] = set()
-        self._open: dict[int, Request] = {}
+        self._requests: dict[int, Request] = {}
         self._same = self._batch.same()
 
     def run(self, paths: Sequence[Path]) -> None:
@@ -74,7 +75,7 @@ class Ingest:
             self._prove(paths)
         with self._services.store.read() as connection:
             requests = list_requests(connection, self._batch.id)
-        self._open = {item.position: item for item in requests if item.state == "open"}
+        self._requests = {request.position: request for request in requests}
         cursor = tuple(self._batch.collect_cursor or (0, 0))
         lines = _lines_of(paths)
         while chunk := list(islice(lines, _LINES_PER_TRANSACTION)):
@@ -85,8 +86,9 @@ class Ingest:
 
     def _prove(self, paths: Sequence[Path]) -> None:
         """A batch found by time and size alone is ours if a result carries one of our ids."""
-        positions = [self._position_of(line) for line in islice(_lines_of(paths), _PROOF_LINES)]
-        if positions and all(position is None for position in positions):
+        results = [self._read(line.raw) for line in islice(_lines_of(paths), _PROOF_LINES)]
+        ids = [result.custom_id for result in results if not isinstance(result, Unreadable)]
+        if ids and all(self._position(custom_id) is None for custom_id in ids):
             raise ForeignBatchError(
                 f"{self._batch.provider_batch_id} is not batch {self._batch.id}"
             )
@@ -104,12 +106,11 @@ class Ingest:
 
     def _position(self, custom_id: str) -> int | None:
         """Return the position of a request of this batch; None for any other id."""
-        tail = custom_id.removeprefix(self._prefix)
-        if len(tail) == len(custom_id) or not tail.isascii() or not tail.isdigit():
+        prefix, _, tail = custom_id.rpartition("-")
+        if prefix != self._batch.id or not _POSITION.fullmatch(tail):
             return None
         position = int(tail)
-        is_ours = position < self._batch.request_count and str(position) == tail
-        return position if is_ours else None
+        return position if position < self._batch.request_count else None
 
     def _store(self, lines: Sequence[_Line]) -> None:
         now = self._services.now()
@@ -140,14 +141,21 @@ class Ingest:
             chunk.strays.append(self._stray(line, "duplicate", "a second line for one request"))
         else:
             self._seen.add(position)
-            # A request that is not open was stored by an earlier collection of the same files.
-            if request := self._open.pop(position, None):
-                row = self._row(result, request, now)
-                chunk.rows.append(row)
-                chunk.closed["succeeded" if row["error_class"] is None else "failed"].append(
-                    position
-                )
-                chunk.by_seed[request.seed] = line
+            self._take(chunk, line, result, now, self._requests[position])
+
+    def _take(
+        self, chunk: _Chunk, line: _Line, result: Answered | Failed, now: datetime, request: Request
+    ) -> None:
+        """Take the first line for a request, unless an earlier collection of the files did so."""
+        if request.state == "open":
+            row = self._row(result, request, now)
+            chunk.rows.append(row)
+            outcome = "succeeded" if row["error_class"] is None else "failed"
+            chunk.closed[outcome].append(request.position)
+            chunk.by_seed[request.seed] = line
+        elif request.state not in {"succeeded", "failed"}:
+            reason = f"came late: the request was {request.state} and has been asked again"
+            chunk.strays.append(self._stray(line, "late", reason))
 
     def _row(self, result: Answered | Failed, request: Request, now: datetime) -> Row:
         row: Row = {

@@ -1,6 +1,6 @@
 """Plans runs: what is to be asked next, reserved in batches that respect every limit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import takewhile
@@ -17,6 +17,7 @@ from grabient_ops.store.batches import (
     Ending,
     count_open_requests,
     list_endings,
+    list_stopped,
     open_requests_of_model,
     reserve_batch,
 )
@@ -33,7 +34,7 @@ _LONGEST_REST_S = 900.0
 _LINE_OVERHEAD_BYTES = 3000
 _MESSAGE_TOKENS = 500
 _BYTES_PER_TOKEN = 4
-_FUTILE_FAILURES = 3
+_FUTILE_ROUNDS = 3
 _TOO_MUCH = frozenset({QUEUE_FULL, RateLimitedError.__name__})
 """Failures of a submission that a smaller batch may not meet (Gemini says 429 to a full queue)."""
 
@@ -74,6 +75,7 @@ class Planner:
         self._services = services
         self._since = services.now()
         self._finished: set[tuple[ModelTarget, int]] = set()
+        self._stopped: Mapping[tuple[str, str, str], str] = {}
 
     def forget(self) -> None:
         """Forget which runs are finished: targets, palettes or failures were changed by hand."""
@@ -84,6 +86,7 @@ class Planner:
         plan = Plan()
         with self._services.store.read() as connection:
             targets = list_model_targets(connection)
+            self._stopped = list_stopped(connection)
         for version in sorted({target.prompt_version for target in targets}):
             self._plan_version(plan, [t for t in targets if t.prompt_version == version])
         return plan
@@ -117,6 +120,9 @@ class Planner:
 
     def _block(self, target: ModelTarget) -> Block | None:
         services = self._services
+        if target[:3] in self._stopped:
+            reason = f"a batch stopped ({self._stopped[target[:3]]})"
+            return Block(reason, None, is_futile=True)
         try:
             model = services.catalog.get(target.provider, target.model)
         except ConfigError as error:
@@ -138,12 +144,13 @@ class Planner:
         if not failures:
             return None
         last = failures[0]
-        pause_s = min(self._services.policy.retry_s * 2 ** (len(failures) - 1), _LONGEST_REST_S)
+        rounds = _count_rounds(failures)
+        pause_s = min(self._services.policy.retry_s * 2 ** (rounds - 1), _LONGEST_REST_S)
         until = last.ended_at + timedelta(seconds=pause_s)
         if now >= until:
             return None
         can_shrink = last.error_class in _TOO_MUCH and last.request_count > 1
-        futile = len(failures) >= _FUTILE_FAILURES and not can_shrink
+        futile = rounds >= _FUTILE_ROUNDS and not can_shrink
         return Block(last.error or "the submission failed", until, is_futile=futile)
 
     def _reserve(self, target: ModelTarget, run_number: int) -> list[str]:
@@ -181,8 +188,20 @@ class Planner:
         refused = [e.request_count for e in endings if e.error_class in _TOO_MUCH]
         if refused:
             # The provider's queue is smaller than we knew: half of what it refused, one at a time.
-            room = 0 if waiting else min(room, max(1, min(refused) // 2))
-        return max(0, room)
+            room = 0 if waiting else min(room, min(refused) // 2)
+        # A request past a limit of ours goes alone: the provider's word on it is better than ours.
+        return max(room, 0 if waiting else 1)
+
+
+def _count_rounds(failures: Sequence[Ending]) -> int:
+    """Count how often we have tried: what was in flight together failed together."""
+    rounds = 0
+    began: datetime | None = None
+    for failure in failures:
+        if began is None or failure.ended_at < began:
+            rounds += 1
+            began = failure.created_at
+    return rounds
 
 
 def _was_not_accepted(ending: Ending) -> bool:

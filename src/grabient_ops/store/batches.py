@@ -212,6 +212,7 @@ class Ending(NamedTuple):
     error_class: str | None
     error: str | None
     request_count: int
+    created_at: datetime
     ended_at: datetime
 
 
@@ -227,6 +228,13 @@ def list_endings(
         .limit(16)
     )
     return [Ending(*row) for row in connection.execute(query)]
+
+
+def list_stopped(connection: Connection) -> dict[tuple[str, str, str], str]:
+    """Return an error of the stopped batches, by prompt version, provider and model."""
+    key = (batches.c.prompt_version, batches.c.provider, batches.c.model)
+    query = sa.select(*key, sa.func.max(batches.c.error)).where(batches.c.state == "stopped")
+    return {row[:3]: row[3] for row in connection.execute(query.group_by(*key))}
 
 
 def update_batch(connection: Connection, batch_id: str, at: datetime, **values: object) -> None:

@@ -197,7 +197,7 @@ stray_results = sa.Table(
     sa.Column("batch_id", Text, primary_key=True),
     sa.Column("file", Text, primary_key=True),
     sa.Column("line", sa.Integer, primary_key=True, comment="from 1"),
-    sa.Column("kind", Text, nullable=False, comment="duplicate, unknown or unreadable"),
+    sa.Column("kind", Text, nullable=False, comment="duplicate, late, unknown or unreadable"),
     sa.Column("reason", Text, nullable=False),
     sa.Column("raw", sa.LargeBinary, nullable=False, comment="the line, verbatim"),
     sa.Column("created_at", Instant, nullable=False),
@@ -220,6 +220,8 @@ sa.Index(
     postgresql_where=completions.c.delivered_at.is_(None),
 )
 
+# On PostgreSQL the migration adds `xid`, the writing transaction's number. Commits come in any
+# order there, so a follower asks which snapshot saw it (analytics/source_postgres.py).
 changes = sa.Table(
     "changes",
     metadata,

@@ -34,6 +34,7 @@ _COLOUR_CODE = re.compile(
     re.IGNORECASE,
 )
 _JSON = re.compile(r'"\s*[:\]}]|[\[{]\s*"')
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _BARE_HEX = re.compile(r"(?=[a-f]*\d)[0-9a-f]{6}", re.IGNORECASE)
 _REPLACED = {ord("\t"): " "} | dict.fromkeys(
     (*range(9), *range(10, 32), *range(127, 160), *range(0xD800, 0xE000))
@@ -143,9 +144,16 @@ def _tag_list(value: object) -> list[str]:
 def _tags_in(text: str) -> tuple[tuple[str, str], ...]:
     if _COUNT.match(text) or _JSON.search(text):
         return ()
-    pieces = _SEPARATOR.split(_COLOUR_CODE.sub("", text))
+    pieces = _SEPARATOR.split(_COLOUR_CODE.sub("", _joined(text)))
     tags = (piece.translate(_REPLACED).strip() for piece in pieces)
     return tuple((tag.casefold(), tag) for tag in tags if _is_tag(tag))
+
+
+def _joined(text: str) -> str:
+    """Join the halves of an escaped emoji, which json-repair leaves as two surrogates."""
+    if text.isascii():
+        return text
+    return _PAIR.sub(lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), text)
 
 
 def _is_tag(text: str) -> bool:

@@ -79,6 +79,9 @@ def upgrade() -> None:
         comment="What changed, written in the transaction that changed it.",
         sqlite_autoincrement=True,
     )
+    if op.get_context().dialect.name == "postgresql":
+        op.execute("ALTER TABLE changes ADD COLUMN xid xid8 NOT NULL DEFAULT pg_current_xact_id()")
+        op.execute("CREATE INDEX ix_changes_xid ON changes (xid)")
     op.create_table(
         "completions",
         sa.Column("workflow_id", sa.Text(), nullable=False),
@@ -212,7 +215,9 @@ def upgrade() -> None:
         sa.Column("batch_id", sa.Text(), nullable=False),
         sa.Column("file", sa.Text(), nullable=False),
         sa.Column("line", sa.Integer(), nullable=False, comment="from 1"),
-        sa.Column("kind", sa.Text(), nullable=False, comment="duplicate, unknown or unreadable"),
+        sa.Column(
+            "kind", sa.Text(), nullable=False, comment="duplicate, late, unknown or unreadable"
+        ),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("raw", sa.LargeBinary(), nullable=False, comment="the line, verbatim"),
         sa.Column("created_at", sa.String(length=32), nullable=False),
