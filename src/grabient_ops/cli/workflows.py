@@ -62,7 +62,9 @@ def cancel(id_: Id, as_json: Json = False) -> None:
     from grabient_ops.pipeline.recovery import cancel as cancel_workflow
 
     batch = cancel_workflow(open_app().services, id_)
-    _done(batch.workflow_id, "will be cancelled; what was finished is still collected", as_json)
+    when = "when it goes on (`workflows resume`)" if batch.state == "stopped" else "now"
+    text = f"will be cancelled {when}; what was finished is still collected"
+    _done(batch.workflow_id, text, as_json)
 
 
 @app.command()

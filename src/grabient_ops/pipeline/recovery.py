@@ -95,6 +95,8 @@ def find_batch(services: Services, text: str) -> Batch:
 def cancel(services: Services, text: str) -> Batch:
     """Ask for a batch to be cancelled: the worker asks the provider and collects what is done.
 
+    A stopped batch is cancelled when it goes on: with `resume`, or with the next worker.
+
     Raises:
         InputError: it has ended.
     """

@@ -6,7 +6,7 @@ CALL_FAULTS: Mapping[str, str] = {
     "rate_limit": "any call: 429 with retry-after: 1, nothing done",
     "server_error": "any call: 500, nothing done",
     "unavailable": "any call: 503, nothing done",
-    "slow": "any call: the answer comes 2 s late",
+    "slow": "any call: done at once, but the answer comes 2 s late",
     "truncated_download": "results: half of the announced bytes, then the connection closes",
     "accept_then_drop": "batch creation: accepted, then the connection closes without an answer",
     "accept_then_500": "batch creation: accepted, then 500",
