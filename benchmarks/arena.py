@@ -31,6 +31,11 @@ class Sandbox:
         """What was accepted and billed."""
         return self.call("/sandbox/ledger")
 
+    def entry(self, batch_id: str) -> dict[str, Any]:
+        """What the ledger says about one batch."""
+        (found,) = (entry for entry in self.ledger()["batches"] if entry["id"] == batch_id)
+        return dict(found)
+
     def faults(self, **rates: float) -> None:
         """Change some fault rates; the others stay."""
         self.call("/sandbox/faults", rates)

@@ -16,6 +16,7 @@ from grabient_ops.app import App
 from grabient_ops.palettes.invented import invented_seeds
 from grabient_ops.pipeline.ingest import Ingest
 from grabient_ops.pipeline.payload import wire_parameters
+from grabient_ops.pipeline.process import tune_process
 from grabient_ops.sandbox.dialect import Place
 from grabient_ops.sandbox.personas.shape import Shape
 from grabient_ops.sandbox.personas.talk import Ask
@@ -98,6 +99,7 @@ def ingest(home: Path, answers: Path, count: int) -> Cost:
     mark, ours = b'"custom_id":"-', f'"custom_id":"{batch_id}-'.encode()
     with answers.open("rb") as source, results.open("wb") as target:
         target.writelines(line.replace(mark, ours, 1) for line in source)
+    tune_process()
     meter = Meter()
     with meter.running():
         Ingest(app.services, batch_id).run([results])

@@ -25,7 +25,7 @@ from grabient_ops.tagging.prompts import answer_schema, tagging_prompt
 
 SIZES = (2_000, 20_000)
 MANY = 200_000
-_ROUNDS = 3
+_ROUNDS = 5
 _NODE_BATCH = 2_000
 _SCRIPT = Path(__file__).with_suffix(".mjs")
 _PAGE: int = payload._PAGE  # noqa: SLF001 - measured in the pages in which the pipeline does it

@@ -74,7 +74,7 @@ def _node_version() -> str:
 def write_page(machine: str, figures: Sequence[Figure]) -> None:
     """Put the table between the marks of the page; what is written around them stays."""
     rows = [
-        f"Made by `make bench` on {machine}.",
+        f"Made by `make bench` on {machine}; load {os.getloadavg()[0]:.1f} at the end.",
         "",
         "| what | ours | compared with | ratio | target |",
         "|---|---|---|---|---|",

@@ -1,5 +1,3 @@
 """Tags colour palettes through four batch APIs, durably, and keeps every answer."""
 
-from importlib.metadata import version
-
-__version__ = version("grabient-ops")
+__version__ = "0.1.0"

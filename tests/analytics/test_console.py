@@ -1,7 +1,6 @@
 """What a person gets from the SQL console: every value whole, every limit said."""
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -37,14 +36,14 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lake")
     with duckdb.connect() as connection:
         connection.execute(
-            f"COPY (SELECT i AS id, '凉 ' || i AS tag FROM range({ROWS}) AS t(i))"
+            f"COPY (FROM range({ROWS}) AS t(i) SELECT i AS id, '凉 ' || i AS tag)"
             f" TO '{folder / 'tags.parquet'}' (FORMAT parquet)"
         )
     return folder
 
 
 def ask(lake: Path, sql: str, limits: Limits | None = None) -> Table:
-    view = f"CREATE VIEW tags AS SELECT * FROM read_parquet(['{lake / 'tags.parquet'}'])"
+    view = f"CREATE VIEW tags AS FROM read_parquet(['{lake / 'tags.parquet'}'])"
     return run_confined(lake, [view], sql, limits=limits)
 
 
@@ -65,7 +64,9 @@ def test_a_query_gives_columns_types_and_rows(lake: Path) -> None:
 
 @pytest.mark.parametrize(("rows", "truncated"), [(5, True), (ROWS - 1, True), (ROWS, False)])
 def test_more_rows_than_the_limit_are_left_out_and_it_is_said(
-    lake: Path, rows: int, truncated: bool  # noqa: FBT001 - a parameter of the test
+    lake: Path,
+    rows: int,
+    truncated: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     table = ask(lake, "FROM tags ORDER BY id", Limits(rows=rows))
 
@@ -114,7 +115,7 @@ def test_every_kind_of_value_arrives_whole(lake: Path, expression: str, expected
     assert json.loads(json.dumps(found, allow_nan=False)) == expected
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=40), max_size=9))
 def test_any_text_comes_back_as_it_was_asked(lake: Path, texts: list[str]) -> None:
     # NUL ends SQL text, wherever it stands.
@@ -135,6 +136,7 @@ def test_any_text_comes_back_as_it_was_asked(lake: Path, texts: list[str]) -> No
         "SELECT n FROM (SELECT count(*) AS n FROM tags UNION ALL SELECT 0) WHERE n > 0",
         "PIVOT (SELECT 'n' AS name, id FROM tags) ON name IN ('n') USING count(id)",
         "SELECT row_number() OVER (ORDER BY id) AS n FROM tags QUALIFY n = 3000",
+        "SELECT count(*) AS n FROM tags WHERE id >= 0" + " OR id = 1" * 1000,
     ],
 )
 def test_ordinary_sql_works(lake: Path, sql: str) -> None:
@@ -159,7 +161,7 @@ def test_the_views_can_be_looked_at(lake: Path, sql: str, first: str) -> None:
         ("SELECT nothing FROM tags", '"nothing" not found'),
         ("SELECT * FROM elsewhere", "elsewhere does not exist"),
         ("SELECT tag::INTEGER FROM tags", "Could not convert string"),
-        ("SELECT CASE WHEN id > 2900 THEN error('late') END FROM tags", "late"),
+        ("SELECT CASE WHEN id > 2900 THEN tag::INTEGER ELSE 0 END FROM tags", "'凉 2901'"),
         ("SELECT $1", "parameter"),
     ],
 )
@@ -189,7 +191,7 @@ def test_half_a_character_is_refused(lake: Path) -> None:
 
 
 def test_an_answer_over_the_limit_of_bytes_fails(lake: Path) -> None:
-    with pytest.raises(QueryFailedError, match="larger than 1 MB"):
+    with pytest.raises(QueryFailedError, match="too large"):
         ask(lake, "SELECT repeat('x', 2000) FROM tags", Limits(answer_mb=1))
 
 
@@ -209,8 +211,8 @@ def test_a_question_over_time_ends_at_its_deadline(lake: Path) -> None:
 def test_an_empty_lake_answers_over_all_its_views(tmp_path: Path) -> None:
     write_manifest(tmp_path, Manifest(generation=7, published_at="2026-11-22T10:00:00"))
 
-    counts = ", ".join(f"(SELECT count(*) FROM {name})" for name in EMPTY_LAKE_VIEWS)
-    table = run_query(tmp_path, f"SELECT {counts}, generation FROM lake_info")
+    counts = ", ".join(f"(FROM {name} SELECT count(*))" for name in EMPTY_LAKE_VIEWS)
+    table = run_query(tmp_path, f"FROM lake_info SELECT {counts}, generation")
 
     assert table.rows == [[0, 0, 1, 0, 0, 0, 0, 0, 0, 7]]
 
@@ -234,7 +236,7 @@ def test_the_query_ends_when_its_asker_is_killed(lake: Path) -> None:
     script = (
         "from pathlib import Path; from grabient_ops.analytics.console import run_confined, Limits;"
         f"run_confined(Path({str(lake)!r}), [],"
-        f" \"SELECT {_SLOW}\","
+        f' "SELECT {_SLOW}",'
         " limits=Limits(timeout_s=50))"
     )
     asker = subprocess.Popen([sys.executable, "-c", script])
@@ -272,8 +274,8 @@ def test_without_landlock_nothing_runs(lake: Path, monkeypatch: pytest.MonkeyPat
             return -1
 
     monkeypatch.setattr(landlock, "_libc", OldKernel())
-    monkeypatch.setattr(_console_child, "_set_limits", lambda **_: None)
-    job = {"lake": str(lake), "views": [], "sql": "SELECT 1", "rows": 1, "limits": {}}
+    monkeypatch.setattr(_console_child, "_set_limits", lambda _: None)
+    job = {"lake": str(lake), "views": [], "sql": "SELECT 1", "limits": {}}
 
     (said,) = _console_child._lines(job)
 
@@ -292,4 +294,4 @@ def test_a_process_with_threads_is_not_confined() -> None:
     finally:
         done.set()
         thread.join()
-    os.listdir("/")
+    assert list(Path("/").iterdir())

@@ -10,8 +10,8 @@ from grabient_ops.app import App
 from grabient_ops.settings import Settings
 
 if TYPE_CHECKING:
+    from benchmarks.arena import Sandbox
     from tests.cli.conftest import Ops, Ran, Shelf
-    from tests.conftest import Sandbox
 
 SECRET = "sk-very-secret-0123456789abcdef"
 NOBODY = "http://127.0.0.1:9"

@@ -20,7 +20,7 @@ from grabient_ops.sandbox.state import State
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.conftest import Sandbox
+    from benchmarks.arena import Sandbox
     from tests.sandbox.conftest import Drive, Driver, OpenAIDriver
 
 

@@ -17,7 +17,8 @@ from groq import AsyncGroq
 from openai import AsyncOpenAI
 
 if TYPE_CHECKING:
-    from tests.conftest import Sandbox, SandboxStarter
+    from benchmarks.arena import Sandbox
+    from tests.conftest import SandboxStarter
     from tests.sandbox.conftest import Drive, Driver
 
 WAIT_S = 0.3

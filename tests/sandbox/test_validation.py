@@ -20,7 +20,7 @@ from grabient_ops.sandbox.wire.gemini_lines import GeminiDialect
 from grabient_ops.sandbox.wire.messages import MessagesDialect
 
 if TYPE_CHECKING:
-    from tests.conftest import Sandbox
+    from benchmarks.arena import Sandbox
     from tests.sandbox.conftest import AnthropicDriver, ChatDriver, Drive, GoogleDriver, Row
 
 SCHEMA = {"name": "x", "schema": {"type": "object"}}

@@ -1,6 +1,5 @@
 """Runs the worker in the foreground, or follows the one that runs, and shows how it goes."""
 
-import ctypes
 import os
 import signal
 import sys
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 _SHOW_EVERY_S = 0.5
-_M_ARENA_MAX = -8
 _FOLLOW_EVERY_S = 0.5
 
 
@@ -59,9 +57,11 @@ def work_until_stopped(app: "App") -> None:
 
 
 def _work(app: "App", *, until_done: bool) -> None:
+    from grabient_ops.pipeline.process import tune_process
+
     app.refuse_mixing()
-    _share_arenas()
     worker = app.worker()
+    tune_process()
     with _stopping_on_signals(worker) as stopped, progress_display(app) as show:
         try:
             standstill = worker.run(until_done=until_done, on_tick=show)
@@ -93,13 +93,6 @@ def _count_open(app: "App") -> int:
 
     with app.store.read() as connection:
         return len(list_open_batch_ids(connection))
-
-
-def _share_arenas() -> None:
-    """Keep glibc from giving every thread a heap of its own: a fifth of the memory of a pass."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_ARENA_MAX, 2)
 
 
 def _complain(app: "App", blocked: "Mapping[tuple[str, str], Block]") -> None:

@@ -29,8 +29,8 @@ _MOST_ROWS = 1 << 16
 _MOST_PHRASES = 256
 """Real seeds have about 100; one with more is read by itself."""
 
-_LEGACY = re.compile(r"(?:[A-Za-z0-9+-]{20,200}\n)*+")
-_ALIGNED = re.compile(r"(?:_[A-Za-z0-9_-]{36}(?:[A-Za-z0-9_-]{8})?\n)*+")
+_LEGACY = re.compile(r"[A-Za-z0-9+-]{20,200}")
+_ALIGNED = re.compile(r"_[A-Za-z0-9_-]{36}(?:[A-Za-z0-9_-]{8})?")
 _DEFAULT_TAIL = "gAvovogA"
 """The default globals as an aligned seed would spell them."""
 _NUMERIC = b"0123456789.,-\n"
@@ -73,7 +73,7 @@ def read_all_values(seeds: Sequence[str]) -> Floats:
 
 def _aligned_values(seeds: list[str]) -> Floats | None:
     """Read aligned seeds together; None when one is invalid."""
-    if not seeds or not _ALIGNED.fullmatch("\n".join([*seeds, ""])):
+    if not seeds or not all(map(_ALIGNED.fullmatch, seeds)):
         return None
     full = "".join([seed if len(seed) == 45 else seed + _DEFAULT_TAIL for seed in seeds])
     sextets = _SEXTET[np.frombuffer(full.encode(), np.uint8)].reshape(-1, 45)
@@ -90,9 +90,7 @@ def _are_legal(values: Floats, largest_phase: float) -> bool:
 
 def _legacy_values(seeds: list[str]) -> Floats | None:
     """Read seeds in step; None when there are few, or one is invalid or merely unusual."""
-    if not _WORTHWHILE <= len(seeds) < _MOST_ROWS:
-        return None
-    if not _LEGACY.fullmatch("\n".join([*seeds, ""])):
+    if not _WORTHWHILE <= len(seeds) < _MOST_ROWS or not all(map(_LEGACY.fullmatch, seeds)):
         return None
     unpacked = _unpack(seeds)
     text = None if unpacked is None else _spell(*unpacked)

@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass
 
+import orjson
+
 from grabient_ops.tagging.coercion import ENOUGH_FIELDS, Tags, fields_in, to_tags
 from grabient_ops.tagging.outcome import ErrorClass
-from grabient_ops.tagging.recovery import Stage, recover
+from grabient_ops.tagging.recovery import MAX_CHARS, Stage, recover
+from grabient_ops.tagging.vocabulary import FIELDS
 
 PARSER_VERSION = 1
 """Changes whenever the same text may give other tags; stored answers can then be parsed again."""
 
+_ALL_FIELDS = frozenset(FIELDS)
 _CUT = frozenset({"length", "max_tokens", "max_output_tokens", "model_context_window_exceeded"})
 _REFUSED = frozenset(
     {
@@ -64,6 +68,8 @@ def parse_answer(text: str, finish_reason: str | None = None) -> ParsedAnswer:
     if reason in _REFUSED:
         error = f"The model refused or was stopped by a filter ({reason})."
         return ParsedAnswer(None, ErrorClass.REFUSED, "none", error=error)
+    if clean := _clean(text):
+        return clean
     stage: Stage = "none"
     known = 0
     blank: ParsedAnswer | None = None
@@ -84,6 +90,20 @@ def parse_answer(text: str, finish_reason: str | None = None) -> ParsedAnswer:
         return blank
     error_class = ErrorClass.TRUNCATED if reason in _CUT else ErrorClass.UNPARSABLE
     return ParsedAnswer(None, error_class, stage, error=_shortcoming(known, cut=reason in _CUT))
+
+
+def _clean(text: str) -> ParsedAnswer | None:
+    """Parse what most models write most of the time: one object with the ten keys, nothing else."""
+    if len(text) > MAX_CHARS:
+        return None
+    try:
+        fields = orjson.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(fields, dict) or fields.keys() != _ALL_FIELDS:
+        return None
+    tags, ambiguous = to_tags(fields)
+    return ParsedAnswer(tags, None, "strict", ambiguous) if any(tags.values()) else None
 
 
 def _shortcoming(known: int, *, cut: bool) -> str:

@@ -1,0 +1,173 @@
+"""PostgreSQL commits in any order, which the watermark must survive: with a real server."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import psycopg
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from grabient_ops.analytics.follower import start_follower
+from grabient_ops.analytics.manifest import read_manifest, write_manifest
+from grabient_ops.analytics.sync import sync
+from grabient_ops.errors import StoreError
+from grabient_ops.store.changes import announce
+from grabient_ops.store.tables import palette_tags
+
+if TYPE_CHECKING:
+    from tests.analytics.conftest import Home, WriterStarter
+
+PATIENCE_S = 30.0
+
+
+def _binaries() -> Path:
+    """Where the server's programs are; Debian keeps them off the path."""
+    found = shutil.which("initdb")
+    folders = [Path(found).parent] if found else []
+    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    assert folders, "this test needs a PostgreSQL server: apt-get install postgresql"
+    return folders[0]
+
+
+def _other_user() -> dict[str, Any]:
+    """The server refuses to run as root."""
+    root = os.geteuid() == 0
+    return {"user": "nobody", "group": "nogroup", "extra_groups": []} if root else {}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Path]:
+    """The folder of a server's socket."""
+    with tempfile.TemporaryDirectory(prefix="pg-") as name:
+        folder, user = Path(name), _other_user()
+        if user:
+            shutil.chown(folder, user["user"], user["group"])
+        data = str(folder / "data")
+        initdb = [
+            str(_binaries() / "initdb"),
+            "-D",
+            data,
+            "-U",
+            "tester",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+        ]
+        subprocess.run(
+            [*initdb, "--locale=C", "-N"], check=True, capture_output=True, cwd="/", **user
+        )
+        options = ["-c", "listen_addresses=", "-c", "fsync=off"]
+        process = subprocess.Popen(
+            [_binaries() / "postgres", "-D", data, "-k", name, *options],
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            **user,
+        )
+        yield folder
+        process.terminate()
+        process.wait(PATIENCE_S)
+
+
+def _connect(server: Path) -> psycopg.Connection[tuple[Any, ...]]:
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return psycopg.connect(f"host={server} user=tester dbname=postgres", autocommit=True)
+        except psycopg.OperationalError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def home(server: Path, tmp_path: Path, home_of: "type[Home]") -> Iterator["Home"]:
+    """A store in a database of its own, for a user without privileges."""
+    name = f"test_{time.time_ns()}"
+    with _connect(server) as connection:
+        connection.execute(f"CREATE ROLE {name} LOGIN")
+        connection.execute(f"CREATE DATABASE {name} OWNER {name}")
+    home = home_of(tmp_path, f"postgresql+psycopg://{name}@/{name}?host={server}")
+    yield home
+    home.store.close()
+
+
+def _write(connection: Connection, home: "Home", number: int, tag: str) -> None:
+    row = home.row(number, batch_id="same", tags={"mood": [tag]})
+    connection.execute(sa.delete(palette_tags).where(palette_tags.c.id == number))
+    connection.execute(sa.insert(palette_tags), [row])
+    announce(connection, "responses", ["same"], row["created_at"])
+
+
+def test_a_transaction_that_began_first_and_commits_last_is_not_lost(home: "Home") -> None:
+    with home.store.write() as slow:
+        _write(slow, home, 1, "slow")
+        with home.store.write() as quick:
+            _write(quick, home, 2, "quick")
+        home.sync()
+        assert [row[0] for row in home.contents()[0]] == [2]
+    synced = home.sync()
+
+    assert synced.batches == 1
+    assert [row[0] for row in home.contents()[0]] == [1, 2]
+
+
+def test_the_last_commit_wins_whatever_the_numbers_in_the_feed(home: "Home") -> None:
+    home.put(home.row(1, batch_id="same", tags={"mood": ["first"]}))
+    with home.store.write() as early:
+        announce(early, "responses", ["same"], home.row(1)["created_at"])
+        with home.store.write() as other:
+            _write(other, home, 1, "second")
+        home.sync()
+        early.execute(sa.update(palette_tags).values(tags={"mood": ["third"]}))
+    home.sync()
+
+    assert home.contents() == home.rebuilt()
+    assert [row[7] for row in home.contents()[1]] == ["third"]
+
+
+def test_a_sync_without_news_reads_nothing(home: "Home") -> None:
+    home.put(home.row(1, response="凉\n'"))
+    first = home.sync()
+    again = home.sync()
+
+    assert (again.generation, again.answers, again.batches) == (first.generation, 0, 0)
+
+
+@pytest.mark.timeout(120)
+def test_several_writers_and_a_follower_end_exact(
+    home: "Home", start_writer: "WriterStarter"
+) -> None:
+    follower = start_follower(home.folder, home.url)
+    writers = [start_writer(home.url, number) for number in range(4)]
+    while any(writer.poll() is None for writer in writers):
+        home.sync()
+        time.sleep(0.05)
+    assert [(writer.communicate()[0], writer.returncode) for writer in writers] == [("", 0)] * 4
+    follower.terminate()
+
+    assert follower.wait(timeout=PATIENCE_S) == 0
+    assert home.contents() == home.rebuilt()
+
+
+def test_transactions_counted_by_another_server_mean_a_rebuild(home: "Home") -> None:
+    home.put(home.row(1))
+    home.sync()
+    manifest = read_manifest(home.lake)
+    assert manifest is not None
+    elsewhere = {**(manifest.watermark or {}), "cluster": "another/1/5"}
+    write_manifest(home.lake, msgspec.structs.replace(manifest, watermark=elsewhere))
+
+    assert home.sync().batches is None
+
+
+def test_a_server_that_is_not_there_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be read"):
+        sync(tmp_path / "lake", f"postgresql+psycopg://tester@/x?host={tmp_path}")
