@@ -76,6 +76,10 @@ class Settings(BaseSettings):
     groq_api_key: SecretStr | None = Field(None, validation_alias="GROQ_API_KEY")
     groq_base_url: str | None = Field(None, validation_alias="GROQ_BASE_URL")
 
+    r2_endpoint: str | None = Field(None, validation_alias="R2_ENDPOINT")
+    r2_access_key_id: SecretStr | None = Field(None, validation_alias="R2_ACCESS_KEY_ID")
+    r2_secret_access_key: SecretStr | None = Field(None, validation_alias="R2_SECRET_ACCESS_KEY")
+
     @cached_property
     def store_url(self) -> str:
         """SQLAlchemy URL of the operational store."""

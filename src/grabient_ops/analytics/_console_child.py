@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 
 _DIE_WITH_PARENT = 1
 _PROGRAM_MB = 512
-"""Address space of Python, DuckDB's code and the stacks of its threads."""
+"""For Python, and for strings that DuckDB does not count as its memory."""
 
 # Programs and libraries hold no secrets; DuckDB aborts when it cannot ask for its memory limit.
 _PROGRAM = (sys.prefix, sys.base_prefix, "/usr/lib", "/lib", "/lib64", "/etc/ld.so.cache")
 _MACHINE = ("/proc/self/cgroup", "/sys/fs/cgroup")
 
+# DuckDB reads its own trees: they may be deeper than Python's parser goes.
+_PARSE = """SELECT tree, tree->>'error_type', tree->>'error_message',
+json_array_length(tree, '$.statements') FROM (SELECT json_serialize_sql(?) AS tree)"""
 _NODE = re.compile(r'"type":"(\w+_NODE)"')
 _READING_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
 """DuckDB 2 calls a SELECT with a writing CTE a SELECT too; only its syntax tree tells."""
@@ -53,8 +56,9 @@ def main() -> NoReturn:
 
 
 def _lines(job: dict[str, Any]) -> Iterator[str]:
+    limits = job["limits"]
     try:
-        _set_limits(**job["limits"])
+        _set_limits(limits)
         landlock.confine([job["lake"], *_PROGRAM, *_MACHINE])
     except (OSError, ValueError) as error:
         yield json.dumps({"refused": f"queries cannot be confined on this machine: {error}"})
@@ -64,35 +68,35 @@ def _lines(job: dict[str, Any]) -> Iterator[str]:
     import duckdb
 
     try:
-        connection = _connect(job["lake"], job["views"], **job["limits"])
-        yield from _answer(connection, _checked(connection, job["sql"]), job["rows"])
+        connection = _connect(job["lake"], job["views"], limits)
+        query = _checked(connection, job["sql"])
+        yield from _answer(connection, query, limits["rows"], limits["answer_mb"] << 20)
     except (_RefusalError, duckdb.PermissionException) as error:
         yield json.dumps({"refused": str(error)})
     except (duckdb.Error, MemoryError) as error:
         yield json.dumps({"failed": str(error) or "not enough memory"})
 
 
-def _set_limits(*, memory_mb: int, threads: int, timeout_s: float) -> None:
+def _set_limits(limits: dict[str, Any]) -> None:
     for limit, value in (
-        (resource.RLIMIT_AS, (memory_mb + _PROGRAM_MB) << 20),
-        (resource.RLIMIT_CPU, math.ceil(timeout_s * threads) + 1),
-        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_DATA, (limits["memory_mb"] + _PROGRAM_MB) << 20),
+        (resource.RLIMIT_CPU, math.ceil(limits["timeout_s"] * limits["threads"]) + 1),
+        (resource.RLIMIT_FSIZE, (limits["answer_mb"] + 1) << 20),
         (resource.RLIMIT_CORE, 0),
     ):
-        resource.setrlimit(limit, (value, value))
+        _, most = resource.getrlimit(limit)
+        allowed = value if most == resource.RLIM_INFINITY else min(value, most)
+        resource.setrlimit(limit, (allowed, allowed))
 
 
-def _connect(
-    lake: str, views: list[str], *, memory_mb: int, threads: int, timeout_s: float
-) -> "duckdb.DuckDBPyConnection":
+def _connect(lake: str, views: list[str], limits: dict[str, Any]) -> "duckdb.DuckDBPyConnection":
     """Open an empty database with the lake's views, and lock its settings."""
-    del timeout_s  # the parent's business
     import duckdb
 
     connection = duckdb.connect(
         config={
-            "threads": threads,
-            "memory_limit": f"{memory_mb}MiB",
+            "threads": limits["threads"],
+            "memory_limit": f"{limits['memory_mb']}MiB",
             "temp_directory": "",
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
@@ -114,23 +118,20 @@ def _checked(connection: "duckdb.DuckDBPyConnection", sql: str) -> str:
     """
     import duckdb
 
-    tree = _scalar(connection, "SELECT json_serialize_sql(?)", sql)
-    parsed = json.loads(tree)
-    if parsed["error"] and parsed["error_type"] == "parser":
-        raise duckdb.ParserException(parsed["error_message"])
-    if parsed["error"] or not set(_NODE.findall(tree)) <= _READING_NODES:
+    ((tree, kind, message, count),) = connection.execute(_PARSE, [sql]).fetchall()
+    if kind not in {None, "not implemented"}:
+        raise duckdb.Error(message)
+    if kind or not set(_NODE.findall(tree)) <= _READING_NODES:
         raise _RefusalError("only SELECT runs here (a PIVOT must list its values with IN)")
-    if len(parsed["statements"]) != 1:
+    if count != 1:
         raise _RefusalError("exactly one statement runs here")
-    return _scalar(connection, "SELECT json_deserialize_sql(?)", tree)
+    ((checked,),) = connection.execute("SELECT json_deserialize_sql(?)", [tree]).fetchall()
+    return str(checked)
 
 
-def _scalar(connection: "duckdb.DuckDBPyConnection", sql: str, argument: str) -> str:
-    ((value,),) = connection.execute(sql, [argument]).fetchall()
-    return str(value)
-
-
-def _answer(connection: "duckdb.DuckDBPyConnection", query: str, rows: int) -> Iterator[str]:
+def _answer(
+    connection: "duckdb.DuckDBPyConnection", query: str, rows: int, size: int
+) -> Iterator[str]:
     """Yield at most `rows + 1` rows, then the columns; DuckDB itself writes the values as JSON."""
     described = connection.execute(f"DESCRIBE ({query})").fetchall()
     names = [f"c{number}" for number in range(len(described))]
@@ -139,7 +140,11 @@ def _answer(connection: "duckdb.DuckDBPyConnection", query: str, rows: int) -> I
         f"SELECT {values} FROM ({query}) AS answer({', '.join(names)}) LIMIT {rows + 1}"  # noqa: S608 - the query was checked, and the process is confined
     )
     while row := connection.fetchone():
-        yield f"[{','.join(value or 'null' for value in row)}]"
+        line = f"[{','.join(value or 'null' for value in row)}]"
+        size -= len(line.encode())
+        if size < 0:
+            raise MemoryError("the answer is too large")
+        yield line
     yield json.dumps({"columns": [c[0] for c in described], "types": [c[1] for c in described]})
 
 

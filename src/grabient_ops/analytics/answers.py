@@ -33,3 +33,9 @@ class Answer(NamedTuple):
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     created_at: str = "1970-01-01T00:00:00+00:00"
+
+
+_COLUMNS = ", ".join(("id", *Answer._fields[1:])).replace("tags", "CAST(tags AS TEXT)")
+
+ANSWERS = f"SELECT {_COLUMNS} FROM palette_tags"  # noqa: S608 - names of ours
+"""Reads all answers, on both databases. SQLite would give a JSON cell that is a number as one."""

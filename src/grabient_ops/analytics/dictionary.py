@@ -91,8 +91,9 @@ class Dictionary:
         id_column = next(iter(self._columns))
         wanted = unnested(dict.fromkeys(texts, "VARCHAR"))
         rows = self._connection.execute(
-            f"SELECT {id_column}, {', '.join(texts)} FROM {scan(self._lake, self._stored)}"  # noqa: S608 - names of ours
-            f" SEMI JOIN (SELECT {wanted}) USING ({', '.join(texts)})",
+            f"FROM {scan(self._lake, self._stored)}"
+            f" SEMI JOIN (SELECT {wanted}) USING ({', '.join(texts)})"
+            f" SELECT {id_column}, {', '.join(texts)}",
             [list(column) for column in zip(*keys, strict=True)] or [[] for _ in texts],
         ).fetchall()
         self._ids.update((tuple(key), number) for number, *key in rows)

@@ -2,20 +2,24 @@
 
 import json
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 import orjson
-from typing_extensions import override
 
-from grabient_ops.tagging.vocabulary import FIELDS, LIST_FIELDS
+from grabient_ops.tagging.vocabulary import CATEGORIES, FIELDS, LIST_FIELDS
 
 Integers = npt.NDArray[np.int64]
 
-_LISTS = frozenset(LIST_FIELDS)
-_FIELDS = tuple((number, field, field in _LISTS) for number, field in enumerate(FIELDS))
+_WORD_FIELDS = tuple(CATEGORIES)
+_ONE_EACH = (1,) * len(_WORD_FIELDS)
+_ORDER = np.array([FIELDS.index(field) for field in (*LIST_FIELDS, *_WORD_FIELDS)])
+_get_lists = itemgetter(*LIST_FIELDS)
+_get_words = itemgetter(*_WORD_FIELDS)
 # Control characters that are blanks (tab, line ends) are left for the collapsing of blanks.
 _CONTROLS = dict.fromkeys(
     code
@@ -66,18 +70,18 @@ class Facts(NamedTuple):
     Attributes:
         answer: index of the answer among those given.
         category: index of the field in `FIELDS`.
-        variant: number of the spelling in `Spellings`.
+        spelling: number of the spelling in `Spellings`.
         position: place within the field, from 1.
     """
 
     answer: Integers
     category: Integers
-    variant: Integers
+    spelling: Integers
     position: Integers
 
 
-class Spellings(dict[str, int]):
-    """Numbers every spelling that was met; looking a new one up adds it.
+class Spellings(dict[str | None, int]):
+    """Numbers every spelling that was met; looking a new one up adds it. None stands for no tag.
 
     Attributes:
         tags: per number, the normalised tag; empty when the spelling is no tag.
@@ -88,12 +92,12 @@ class Spellings(dict[str, int]):
         super().__init__()
         self.tags: list[str] = []
         self.given: list[str | None] = []
+        self[None] = self[""]
 
-    @override
     def __missing__(self, spelling: object) -> int:
         """Number a spelling; what is no string is no tag."""
         if not isinstance(spelling, str):
-            return self[""]
+            return self[None]
         tag = normalise(spelling)
         number = self[spelling] = len(self.tags)
         self.tags.append(tag)
@@ -112,44 +116,48 @@ def explode(cells: Iterable[str | bytes | None], spellings: Spellings) -> Facts:
     List fields give their elements that are strings, the other fields their string. Numbers, nulls,
     nested arrays and objects are not tags; they keep their place, with the number of "".
     """
-    values: list[Any] = []
-    slots: list[int] = []
+    owners: list[int] = []
     lengths: list[int] = []
+    values: list[Any] = []
     for answer, cell in enumerate(cells):
-        if not (tags := read_tags(cell)):
-            continue
-        for category, field, is_list in _FIELDS:
-            value = tags.get(field)
-            if type(value) is not (list if is_list else str):
-                continue
-            before = len(values)
-            values += value if is_list else (value,)
-            slots.append(answer * len(FIELDS) + category)
-            lengths.append(len(values) - before)
-    return _columns(_integers(slots), _integers(lengths), _numbers(values, spellings))
+        if tags := read_tags(cell):
+            lists, words = _fields_of(tags)
+            owners.append(answer)
+            lengths += map(len, lists)
+            lengths += _ONE_EACH
+            values += chain.from_iterable(lists)
+            values += words
+    return _columns(_integers(owners), _integers(lengths), _integers(_numbers(values, spellings)))
 
 
-def _integers(numbers: Sequence[int]) -> Integers:
-    return np.array(numbers, dtype=np.int64)
+def _fields_of(tags: Mapping[str, Any]) -> tuple[Sequence[list[Any]], Sequence[Any]]:
+    """Return the list fields and the others, in order; what is missing or no list is empty."""
+    try:
+        lists, words = _get_lists(tags), _get_words(tags)
+    except KeyError:
+        return _fields_of({**dict.fromkeys(FIELDS), **tags})
+    if set(map(type, lists)) != {list}:
+        lists = tuple(value if type(value) is list else [] for value in lists)
+    return lists, words
 
 
 def _numbers(values: Sequence[Any], spellings: Spellings) -> list[int]:
     try:
         return list(map(spellings.__getitem__, values))
     except TypeError:  # an array or an object among them
-        return [spellings[value if type(value) is str else ""] for value in values]
+        return [spellings[value if type(value) is str else None] for value in values]
 
 
-def _columns(slots: Integers, lengths: Integers, numbers: Sequence[int]) -> Facts:
-    """A slot is a field of an answer: so many spellings stand in it."""
+def _columns(owners: Integers, lengths: Integers, numbers: Integers) -> Facts:
+    """Each answer has one slot per field, with so many spellings in it."""
+    slot = np.repeat(np.arange(len(lengths)), lengths)
     firsts = np.cumsum(lengths) - lengths
-    slot = np.repeat(slots, lengths)
-    return Facts(
-        slot // len(FIELDS),
-        slot % len(FIELDS),
-        _integers(numbers),
-        np.arange(1, len(numbers) + 1) - np.repeat(firsts, lengths),
-    )
+    position = np.arange(1, len(numbers) + 1) - firsts[slot]
+    return Facts(owners[slot // len(FIELDS)], _ORDER[slot % len(FIELDS)], numbers, position)
+
+
+def _integers(numbers: Sequence[int]) -> Integers:
+    return np.array(numbers, dtype=np.int64)
 
 
 def distinct(facts: Facts, tag_of: Integers) -> Facts:
@@ -157,7 +165,7 @@ def distinct(facts: Facts, tag_of: Integers) -> Facts:
 
     Spellings without a tag have -1 there; they are dropped.
     """
-    tag = tag_of[facts.variant]
+    tag = tag_of[facts.spelling]
     real = np.flatnonzero(tag >= 0)
     slot = facts.answer[real] * len(FIELDS) + facts.category[real]
     key = slot * (int(tag_of.max(initial=0)) + 1) + tag[real]

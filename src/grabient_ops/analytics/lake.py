@@ -6,11 +6,12 @@ import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
 import duckdb
-import msgspec
+from msgspec.structs import replace
 
 from grabient_ops.analytics.answers import Answer
 from grabient_ops.analytics.compaction import compact_dictionary, compact_segments
@@ -41,25 +42,38 @@ class LakeWriter:
     """The one writer of a lake; see `open_lake`. It publishes once.
 
     Attributes:
-        published: the generation that it adds to.
+        published: the generation that readers see; its number is 0 when there is none yet.
     """
 
-    def __init__(
-        self, lake: Path, connection: duckdb.DuckDBPyConnection, published: Manifest
-    ) -> None:
+    def __init__(self, lake: Path, published: Manifest) -> None:
         self.published = published
         self._lake = lake
-        self._connection = connection
-        self._generation = published.generation + 1
-        self._token = f"{self._generation:06}-{secrets.token_hex(3)}"
-        self._staging = Staging(connection, lake, published, self._token)
-        self._segments = list(published.segments)
+        self._base = published
+        self._token = f"{published.generation + 1:06}-{secrets.token_hex(3)}"
+
+    @cached_property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        return connect()
+
+    @cached_property
+    def _staging(self) -> Staging:
+        return Staging(self._connection, self._lake, self._base, self._token)
+
+    @property
+    def watermark(self) -> Watermark | None:
+        """Up to where the answers that are added to were read; None before the first one."""
+        return self._base.watermark
+
+    def start_over(self) -> None:
+        """Add to an empty lake; what is published stays until this writer publishes."""
+        self._base = Manifest()
 
     def forget(self, batch_ids: Collection[str]) -> None:
         """Let the published answers of these batches count no more; add what replaces them."""
         numbers = self._staging.dictionaries["batches"].find([(name,) for name in batch_ids])
-        without = (_without(segment, numbers) for segment in self._segments)
-        self._segments = [segment for segment in without if not segment.is_dead]
+        without = (_without(segment, numbers) for segment in self._base.segments)
+        segments = [segment for segment in without if not segment.is_dead]
+        self._base = replace(self._base, segments=segments)
 
     def add(self, answers: Iterable[Answer]) -> int:
         """Add answers, any number of them; return how many they were."""
@@ -70,40 +84,52 @@ class LakeWriter:
         return total
 
     def publish(self, watermark: Watermark | None = None) -> Manifest:
-        """Make it all visible at once, and return the new generation."""
+        """Make it all visible at once, and return the generation that readers see now.
+
+        Where nothing was added or forgotten, only the watermark moves.
+        """
+        if "_staging" in vars(self) or not self._base.generation:
+            return self._publish(self._written(watermark))
+        if watermark == self.published.watermark:
+            return self.published
+        manifest = replace(self.published, watermark=watermark)
+        write_manifest(self._lake, manifest)
+        return manifest
+
+    def close(self) -> None:
+        """Give memory back; what was not published is swept away by the next writer."""
+        if "_connection" in vars(self):
+            self._connection.close()
+
+    def _written(self, watermark: Watermark | None) -> Manifest:
+        """Write what is still in memory; return the generation that it makes."""
         self._staging.flush()
-        segments = compact_segments(
-            self._connection, self._lake, [*self._segments, *self._staging.segments], self._token
-        )
-        dictionaries = {name: self._write_dictionary(name) for name in DICTIONARIES}
-        manifest = Manifest(
-            generation=self._generation,
+        segments = [*self._base.segments, *self._staging.segments]
+        return Manifest(
+            generation=self.published.generation + 1,
             published_at=datetime.now(UTC).isoformat(timespec="microseconds"),
             watermark=watermark,
-            segments=segments,
-            dictionaries=dictionaries,
+            segments=compact_segments(self._connection, self._lake, segments, self._token),
+            dictionaries={name: self._write_dictionary(name) for name in DICTIONARIES},
         )
-        return self._replace(manifest)
 
     def _write_dictionary(self, name: DictionaryName) -> list[DictionaryFile]:
         added = self._staging.dictionaries[name].write(f"{name}-{self._token}.parquet")
-        parts = [*self.published.dictionaries.get(name, ()), *([added] if added else [])]
+        parts = [*self._base.dictionaries.get(name, ()), *([added] if added else [])]
         return compact_dictionary(self._connection, self._lake, name, parts, self._token)
 
-    def _replace(self, manifest: Manifest) -> Manifest:
-        named, before = set(manifest.files()), set(self.published.files())
+    def _publish(self, manifest: Manifest) -> Manifest:
+        after, before = set(manifest.files()), set(self.published.files())
+        sync_to_disk(self._lake / file for file in after - before)
         now = time.time()
-        for file in before - named:
-            manifest.retired.append((file, now))
-        manifest.retired.extend(self.published.retired)
-        sync_to_disk(self._lake / file for file in named - before)
+        retired = [*self.published.retired, *((file, now) for file in sorted(before - after))]
+        manifest = replace(manifest, retired=retired)
         write_manifest(self._lake, manifest)
         return manifest
 
 
 def _without(segment: Segment, batches: Collection[int]) -> Segment:
-    dead = sorted({*segment.dead, *among(segment.batches, batches)})
-    return Segment(segment.responses, segment.facts, segment.rows, segment.batches, dead)
+    return replace(segment, dead=sorted({*segment.dead, *among(segment.batches, batches)}))
 
 
 @contextmanager
@@ -113,19 +139,32 @@ def open_lake(lake: Path, *, wait_s: float = 60.0, rebuild: bool = False) -> Ite
     Args:
         lake: the folder, made when missing.
         wait_s: how long to wait for another writer.
-        rebuild: start from nothing; readers keep the present generation until it is replaced.
+        rebuild: start over, even from a manifest that cannot be read.
 
     Raises:
-        StoreError: another process writes to the lake, or its manifest cannot be read.
+        StoreError: another process writes to the lake, or it cannot be read or written.
     """
-    lake.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with lake.with_name(f"{lake.name}.lock").open("a") as lock:
-        _acquire(lock.fileno(), wait_s, lake)
-        published = _emptied(lake) if rebuild else read_manifest(lake) or Manifest()
-        published = _without_expired(published)
-        sweep(lake, published)
-        with connect() as connection:
-            yield LakeWriter(lake, connection, published)
+    with _explained(lake):
+        lake.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with lake.with_name(f"{lake.name}.lock").open("a") as lock:
+            _acquire(lock.fileno(), wait_s, lake)
+            published = _published(lake, rebuild=rebuild)
+            sweep(lake, published)
+            writer = LakeWriter(lake, published)
+            if rebuild:
+                writer.start_over()
+            try:
+                yield writer
+            finally:
+                writer.close()
+
+
+@contextmanager
+def _explained(lake: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, duckdb.Error) as error:
+        raise StoreError(f"the lake {lake} cannot be read or written: {error}") from error
 
 
 def _acquire(lock: int, wait_s: float, lake: Path) -> None:
@@ -135,24 +174,19 @@ def _acquire(lock: int, wait_s: float, lake: Path) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             if time.monotonic() > deadline:
-                raise StoreError(f"another process has been writing to {lake}; try again") from error
+                raise StoreError(f"another process is writing to {lake}; try again") from error
             time.sleep(_LOOK_S)
         else:
             return
 
 
-def _emptied(lake: Path) -> Manifest:
-    """Return a manifest without rows, to rebuild on; one that is broken has no files to keep."""
+def _published(lake: Path, *, rebuild: bool) -> Manifest:
+    """Return what is published, without those files of former generations that may go now."""
     try:
-        old = read_manifest(lake) or Manifest()
+        manifest = read_manifest(lake) or Manifest()
     except StoreError:
-        old = Manifest()
-    now = time.time()
-    retired = [*old.retired, *((file, now) for file in old.files())]
-    return Manifest(generation=old.generation, retired=retired)
-
-
-def _without_expired(manifest: Manifest) -> Manifest:
+        if not rebuild:
+            raise
+        manifest = Manifest()
     oldest = time.time() - GRACE_S
-    retired = [(file, at) for file, at in manifest.retired if at > oldest]
-    return msgspec.structs.replace(manifest, retired=retired)
+    return replace(manifest, retired=[old for old in manifest.retired if old[1] > oldest])

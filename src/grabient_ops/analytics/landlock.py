@@ -49,7 +49,7 @@ def confine(readable: Iterable[str | Path]) -> None:
     known = version()
     if not known:
         raise OSError("this kernel has no Landlock")
-    if len(os.listdir("/proc/self/task")) > 1:
+    if sum(1 for _ in Path("/proc/self/task").iterdir()) > 1:
         raise OSError("other threads are running")
     files = (1 << _FILE_RIGHTS[min(known, len(_FILE_RIGHTS)) - 1]) - 1
     tcp = _TCP if known >= 4 else 0

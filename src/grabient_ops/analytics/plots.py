@@ -1,13 +1,14 @@
 """Pictures of answers to questions: each a figure of its own, with any Unicode in it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from grabient_ops.analytics.questions.agreement import mean_of_pairs
 from grabient_ops.analytics.typeface import drawable, families
 from grabient_ops.errors import InputError
 from grabient_ops.tagging.vocabulary import FIELDS
@@ -64,7 +65,7 @@ def plot_top_tags(rows: Sequence["TopTag"]) -> Figure:
         [f"{row.votes:,} votes, {row.palettes:,} palettes" for row in shown],
     )
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-    axes.set_xlabel("share of all answers", color=_INK)
+    axes.set_xlabel("share of all answers")
     for field in FIELDS:
         if any(row.category == field for row in shown):
             axes.barh([0], [0], color=_COLOURS[field], label=field.replace("_", " "))
@@ -83,10 +84,10 @@ def plot_convergence(rows: Sequence["Convergence"]) -> Figure:
             axes.plot(runs, distances, marker="o", markersize=4, color=_COLOURS[field],
                       label=field.replace("_", " "))  # fmt: skip
     axes.set_ylim(bottom=0)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-    axes.set_xlabel("run", color=_INK)
-    axes.set_ylabel("mean Jaccard distance to the run before", color=_INK)
+    axes.set_xlabel("run")
+    axes.set_ylabel("mean Jaccard distance to the run before")
     axes.grid(visible=True, axis="y", color=_GRID)
     if rows:
         axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
@@ -108,7 +109,7 @@ def plot_agreement(rows: Sequence["Agreement"], pairs: Sequence["PairAgreement"]
     )
     _head(right, "Tags that two models share (mean Jaccard)")
     if models:
-        _draw_matrix(right, models, _matrix(models, pairs))
+        _draw_matrix(right, models, _matrix(models, mean_of_pairs(pairs)))
     else:
         right.set_axis_off()
     return figure
@@ -127,7 +128,7 @@ def plot_cost(rows: Sequence["Used"]) -> Figure:
     axes.barh(places, [row.cost_usd or 0 for row in shown], color=_MAIN, height=0.72, label="paid")
     _name_rows(axes, [_part(row) for row in shown])
     _note_bars(axes, standard, [_price(row.cost_usd) for row in shown])
-    axes.set_xlabel("USD", color=_INK)
+    axes.set_xlabel("USD")
     axes.legend(frameon=False, fontsize=8, loc="lower right", labelcolor=_INK)
     return figure
 
@@ -140,7 +141,9 @@ def _page(width: float, height: float, title: str) -> tuple[Figure, "Axes"]:
 
 
 def _head(axes: "Axes", title: str) -> None:
-    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=_INK)
+    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=_INK, parse_math=False)
+    axes.xaxis.label.set(color=_INK, fontsize=9)
+    axes.yaxis.label.set(color=_INK, fontsize=9)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, colors=_INK, labelsize=8)
     axes.grid(visible=True, axis="x", color=_GRID)
@@ -169,25 +172,24 @@ def _note_bars(axes: "Axes", lengths: Sequence[float], notes: Sequence[str]) -> 
     axes.set_xlim(min([0.0, *lengths]), 1.35 * longest or 1)
 
 
-def _matrix(models: Sequence[str], pairs: Sequence["PairAgreement"]) -> "Floats":
+def _matrix(models: Sequence[str], shares: Mapping[tuple[str, str], float]) -> "Floats":
     """Arrange pairs as a symmetric matrix; NaN on the diagonal and where nothing is common."""
     place = {name: index for index, name in enumerate(models)}
-    sums, counts = np.zeros((2, len(models), len(models)))
-    for pair in pairs:
-        a, b = place[pair.model_a], place[pair.model_b]
-        sums[[a, b], [b, a]] += pair.jaccard
-        counts[[a, b], [b, a]] += 1
-    means: Floats = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
-    return means
+    matrix = np.full((len(models), len(models)), np.nan)
+    for (a, b), share in shares.items():
+        matrix[place[a], place[b]] = matrix[place[b], place[a]] = share
+    return matrix
 
 
 def _draw_matrix(axes: "Axes", models: Sequence[str], values: "Floats") -> None:
     axes.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="equal")
     labels = [drawable(name.split("/", 1)[-1]) for name in models]
     places = range(len(models))
-    style = {"parse_math": False, "fontfamily": families()}
-    axes.set_yticks(places, labels=labels, **style)
-    axes.set_xticks(places, labels=labels, rotation=45, ha="right", rotation_mode="anchor", **style)
+    axes.set_yticks(places, labels=labels, parse_math=False, fontfamily=families())
+    axes.set_xticks(
+        places, labels=labels, parse_math=False, fontfamily=families(),
+        rotation=45, ha="right", rotation_mode="anchor",
+    )  # fmt: skip
     axes.grid(visible=False)
     for (row, column), value in np.ndenumerate(values):
         if not np.isnan(value):
@@ -202,4 +204,4 @@ def _part(row: "Used") -> str:
 
 
 def _price(amount: float | None) -> str:
-    return "price unknown" if amount is None else f"${amount:,.4f}"
+    return "price unknown" if amount is None else f"paid ${amount:,.4f}"

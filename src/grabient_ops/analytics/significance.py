@@ -44,6 +44,6 @@ def adjusted(p_values: Sequence[float]) -> list[float]:
     smallest = 1.0
     order = sorted(range(count), key=p_values.__getitem__, reverse=True)
     for rank, index in zip(range(count, 0, -1), order, strict=True):
-        smallest = min(smallest, p_values[index] * count / rank)
+        smallest = min(smallest, p_values[index] * (count / rank))
         result[index] = smallest
     return result

@@ -47,14 +47,15 @@ SET pandas_analyze_sample = 0; -- columns of objects are texts, nothing to guess
 {_create("spellings", {"spelling": "INTEGER", "given": "VARCHAR"})}
 """
 _RESPONSES = f"""
+FROM (FROM new_responses
+      SELECT * REPLACE (try_cast(created_at AS TIMESTAMPTZ) AT TIME ZONE 'UTC' AS created_at))
 SELECT {", ".join(RESPONSES)}, batch_no
-FROM (SELECT * REPLACE (try_cast(created_at AS TIMESTAMPTZ) AT TIME ZONE 'UTC' AS created_at)
-      FROM new_responses)
 ORDER BY {RESPONSES_ORDER}"""
 _FACTS = f"""
+FROM (FROM new_facts SELECT * REPLACE ({list(FIELDS)}[category + 1] AS category))
+JOIN new_responses USING (response_id)
+LEFT JOIN spellings USING (spelling)
 SELECT {", ".join(FACTS)}, batch_no
-FROM (SELECT * REPLACE ({list(FIELDS)}[category + 1] AS category) FROM new_facts)
-JOIN new_responses USING (response_id) LEFT JOIN spellings USING (spelling)
 ORDER BY {FACTS_ORDER}"""
 
 
@@ -86,7 +87,9 @@ class Staging:
 
     def add(self, answers: Sequence[Answer]) -> None:
         """Add some answers; a page of 10,000 is a good size."""
-        facts = explode((a.tags if a.error_class is None else None for a in answers), self._spellings)
+        facts = explode(
+            (a.tags if a.error_class is None else None for a in answers), self._spellings
+        )
         self._number_spellings()
         self._insert_facts(answers, distinct(facts, self._tag_of))
         self._insert_responses(answers)
@@ -122,7 +125,7 @@ class Staging:
 
     def _insert_facts(self, answers: Sequence[Answer], facts: Facts) -> None:
         ids = np.array([answer.response_id for answer in answers], dtype=np.int64)
-        columns = (ids[facts.answer], facts.category, self._tag_of[facts.variant], *facts[2:])
+        columns = (ids[facts.answer], facts.category, self._tag_of[facts.spelling], *facts[2:])
         self._insert("new_facts", dict(zip(_FACTS_TABLE, columns, strict=True)))
 
     def _insert_responses(self, answers: Sequence[Answer]) -> None:

@@ -1,7 +1,8 @@
 """Opens a lake for questions: an in-memory DuckDB with one view per table, over one generation."""
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir
@@ -39,15 +40,17 @@ DICTIONARIES: dict[DictionaryName, dict[str, str]] = {
 }
 """Columns of the tables that ids refer to; the first is the id."""
 
-_NAMES = "JOIN palettes USING (palette_id) JOIN models USING (model_id) JOIN prompts USING (prompt_id)"
+_NAMES = (
+    "JOIN palettes USING (palette_id) JOIN models USING (model_id) JOIN prompts USING (prompt_id)"
+)
 _ANSWERS = f"""CREATE VIEW answers AS
+FROM responses AS r {_NAMES}
 SELECT r.response_id, seed, prompt_version, provider, model,
-       r.* EXCLUDE (response_id, palette_id, prompt_id, model_id)
-FROM responses AS r {_NAMES}"""
+       r.* EXCLUDE (response_id, palette_id, prompt_id, model_id)"""
 _VOTES = f"""CREATE VIEW votes AS
+FROM facts AS f {_NAMES} JOIN tags USING (tag_id)
 SELECT f.response_id, seed, prompt_version, provider, model, f.run_number, f.category, tag,
-       coalesce(f.given, tag) AS given, f.position
-FROM facts AS f {_NAMES} JOIN tags USING (tag_id)"""
+       coalesce(f.given, tag) AS given, f.position"""
 
 
 class EmptyLakeError(GrabientError):
@@ -113,16 +116,16 @@ def connect() -> duckdb.DuckDBPyConnection:
 
 def statements_of(lake: Path, manifest: Manifest) -> list[str]:
     """Return the statements that make the views of one generation."""
-    views = {
-        name: _dictionary(lake, [part.file for part in manifest.dictionaries.get(name, ())], columns)
-        for name, columns in DICTIONARIES.items()
-        if name != "batches"
-    }
+    views: dict[str, str] = {}
+    for name, columns in DICTIONARIES.items():
+        if name != "batches":
+            files = [part.file for part in manifest.dictionaries.get(name, ())]
+            views[name] = _table(lake, files, columns)
     views["responses"] = _rows(lake, manifest.segments, "responses", RESPONSES)
     views["facts"] = _rows(lake, manifest.segments, "facts", FACTS)
     views["lake_info"] = (
         f"SELECT {manifest.generation} AS generation,"
-        f" {_quoted(str(manifest.watermark))} AS watermark,"
+        f" {_quoted(json.dumps(manifest.watermark))} AS watermark,"
         f" {_quoted(manifest.published_at)}::TIMESTAMP AS published_at"
     )
     made = [f"CREATE VIEW {name} AS {query}" for name, query in views.items()]
@@ -134,19 +137,18 @@ def scan(lake: Path, files: Sequence[str]) -> str:
     return f"read_parquet([{', '.join(_quoted(str(lake / file)) for file in files)}])"
 
 
-def _dictionary(lake: Path, files: Sequence[str], columns: dict[str, str]) -> str:
-    return f"SELECT {', '.join(columns)} FROM {scan(lake, files)}" if files else _nothing(columns)
+def _table(lake: Path, files: Sequence[str], columns: Mapping[str, str]) -> str:
+    return f"FROM {scan(lake, files)} SELECT {', '.join(columns)}" if files else _nothing(columns)
 
 
-def _rows(lake: Path, segments: Sequence[Segment], table: str, columns: dict[str, str]) -> str:
+def _rows(lake: Path, segments: Sequence[Segment], table: str, columns: Mapping[str, str]) -> str:
     """Whole segments are one scan; each other one leaves its dead batches out."""
-    names = ", ".join(columns)
     whole = [getattr(segment, table) for segment in segments if not segment.dead]
-    scans = [f"SELECT {names} FROM {scan(lake, whole)}"] if whole else []
-    scans += [
-        f"SELECT {names} FROM {live(lake, segment, table)}" for segment in segments if segment.dead
-    ]
-    return " UNION ALL ".join(scans) or _nothing(columns)
+    others = [live(lake, segment, table) for segment in segments if segment.dead]
+    scans = [_table(lake, whole, columns)] if whole or not others else []
+    return " UNION ALL ".join(
+        [*scans, *(f"FROM {rows} SELECT {', '.join(columns)}" for rows in others)]
+    )
 
 
 def live(lake: Path, segment: Segment, table: str) -> str:
@@ -154,10 +156,10 @@ def live(lake: Path, segment: Segment, table: str) -> str:
     source = scan(lake, [getattr(segment, table)])
     if not segment.dead:
         return source
-    return f"{source} WHERE batch_no NOT IN ({', '.join(map(str, segment.dead))})"
+    return f"(FROM {source} WHERE batch_no NOT IN ({', '.join(map(str, segment.dead))}))"
 
 
-def _nothing(columns: dict[str, str]) -> str:
+def _nothing(columns: Mapping[str, str]) -> str:
     empty = (f"NULL::{kind} AS {name}" for name, kind in columns.items())
     return f"SELECT {', '.join(empty)} WHERE false"
 

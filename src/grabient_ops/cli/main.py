@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from grabient_ops.cli import (
+    analytics,
     batches,
     demo,
     doctor,
@@ -42,6 +43,7 @@ app.add_typer(batches.app, name="batches")
 app.add_typer(errors.app, name="errors")
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(models.app, name="models")
+app.add_typer(analytics.app, name="analytics")
 app.command()(reparse.reparse)
 app.command()(worker.worker)
 app.command()(doctor.doctor)

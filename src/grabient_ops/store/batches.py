@@ -278,13 +278,12 @@ def close_requests(
     connection: Connection, batch_id: str, positions: Sequence[int], state: str
 ) -> None:
     """Close some requests with their end state: `succeeded`, `failed`."""
-    if positions:
+    for start in range(0, len(positions), 500):
+        chunk = positions[start : start + 500]
         connection.execute(
             sa.update(requests)
-            .where(requests.c.batch_id == batch_id)
-            .where(requests.c.position == sa.bindparam("at_position"))
-            .values(state=state),
-            [{"at_position": position} for position in positions],
+            .where(requests.c.batch_id == batch_id, requests.c.position.in_(chunk))
+            .values(state=state)
         )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from grabient_ops.analytics.answers import Answer
+from grabient_ops.analytics.questions import agreement as agreement_module
 from grabient_ops.analytics.questions import convergence as convergence_module
 from grabient_ops.analytics.questions.accuracy import JUDGED, accuracy
 from grabient_ops.analytics.questions.agreement import agreement, pair_agreement
@@ -56,8 +57,9 @@ def _grouped(sets: dict[Key, Tags]) -> list[list[Tags]]:
 
 @pytest.mark.parametrize("runs", [[], [2], [1, 3]])
 def test_alpha_is_that_of_the_definition(
-    warehouse: Warehouse, answers: list[Answer], runs: list[int]
+    warehouse: Warehouse, answers: list[Answer], runs: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(agreement_module, "_FACTS_AT_ONCE", 10**6 if runs else 700)
     chosen = [a for a in answers if not runs or a.run_number in runs]
 
     found = {row.category: row for row in agreement(warehouse, Selection(runs=runs))}
@@ -101,7 +103,14 @@ def test_alpha_is_unknown_where_all_say_the_same(open_answers: Opener) -> None:
     assert agreement(open_answers(rows)) == [("contrast", 1, 3, None)]
 
 
-def test_pairs_share_what_python_sets_share(warehouse: Warehouse, answers: list[Answer]) -> None:
+@pytest.mark.parametrize("facts_at_once", [700, 10**6])
+def test_pairs_share_what_python_sets_share(
+    warehouse: Warehouse,
+    answers: list[Answer],
+    facts_at_once: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(agreement_module, "_FACTS_AT_ONCE", facts_at_once)
     tags: dict[tuple[str, str, str], set[str]] = defaultdict(set)
     for fact in said(answers):
         tags[fact.model, fact.seed, fact.category].add(fact.tag)

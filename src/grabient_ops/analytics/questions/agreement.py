@@ -1,6 +1,9 @@
 """How far the answers agree: Krippendorff's alpha, and each pair of models."""
 
+from collections import Counter
+from collections.abc import Sequence
 from itertools import combinations
+from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,6 +15,8 @@ from grabient_ops.analytics.questions.asking import (
     answer,
     ask,
     chosen,
+    ranges,
+    sql_of,
 )
 from grabient_ops.errors import InputError
 from grabient_ops.tagging.vocabulary import CATEGORIES, LIST_FIELDS
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from grabient_ops.analytics.warehouse import Warehouse
+
+_FACTS_AT_ONCE = 4_000_000
 
 
 class Agreement(NamedTuple):
@@ -64,8 +71,18 @@ def agreement(warehouse: "Warehouse", selection: Selection = EVERYTHING) -> list
         K. Krippendorff, Computing Krippendorff's alpha-reliability (2011).
     """
     with chosen(warehouse, selection) as cursor:
-        rows = ask(cursor, "agreement", _Disagreement, words=[*CATEGORIES], lists=[*LIST_FIELDS])
+        _gather_parts(cursor)
+        rows = ask(cursor, "agreement", _Disagreement)
     return [Agreement(row.category, row.palettes, row.answers, row.alpha) for row in rows]
+
+
+def _gather_parts(cursor: "DuckDBPyConnection") -> None:
+    """Make the table `parts`, one range of palettes after the other, so that memory stays flat."""
+    fields: dict[str, object] = {"words": [*CATEGORIES], "lists": [*LIST_FIELDS]}
+    query = sql_of("agreement_parts")
+    cursor.execute(f"CREATE TEMP TABLE parts AS {query}", {**fields, "first": 0, "last": -1})
+    for first, last in ranges(cursor, _FACTS_AT_ONCE):
+        cursor.execute(f"INSERT INTO parts {query}", {**fields, "first": first, "last": last})
 
 
 class _Disagreement(NamedTuple):
@@ -93,13 +110,15 @@ def pair_agreement(
     """
     with chosen(warehouse, selection) as cursor:
         names = _names(cursor)
-        columns = answer(cursor, "agreement_of_models").fetchnumpy()
-    category, tags = columns["category"], columns["tags"]
+        tally = _tally(cursor)
+    columns = np.array([(*key[1:], count) for key, count in tally.items()], dtype=np.int64)
+    present, given, tags = columns.reshape(-1, 3).T
+    category = np.array([key[0] for key in tally], dtype=str)
     found = []
     for (a, first), (b, second) in combinations(sorted(names.items(), key=lambda i: i[1]), 2):
         both = (1 << a) | (1 << b)
-        common = (columns["present"] & both) == both
-        named = columns["models"] & both
+        common = (present & both) == both
+        named = given & both
         for word in np.unique(category):
             here = common & (category == word)
             either = int(tags[here & (named != 0)].sum())
@@ -107,6 +126,16 @@ def pair_agreement(
             if either:
                 found.append(PairAgreement(str(word), first, second, either, shared / either))
     return sorted(found)
+
+
+def _tally(cursor: "DuckDBPyConnection") -> Counter[tuple[str, int, int]]:
+    """Count tags by category, models present and models that gave them."""
+    tally: Counter[tuple[str, int, int]] = Counter()
+    for first, last in ranges(cursor, _FACTS_AT_ONCE):
+        rows = answer(cursor, "agreement_of_models", first=first, last=last).fetchall()
+        for category, present, models, tags in rows:
+            tally[category, present, models] += tags
+    return tally
 
 
 def _names(cursor: "DuckDBPyConnection") -> dict[int, str]:
@@ -118,3 +147,12 @@ def _names(cursor: "DuckDBPyConnection") -> dict[int, str]:
             "pairs can be compared among the first 63 models only; choose with --model"
         )
     return names
+
+
+def mean_of_pairs(pairs: Sequence[PairAgreement]) -> dict[tuple[str, str], float]:
+    """Take the mean Jaccard of each pair over its categories, the most alike first."""
+    shares: dict[tuple[str, str], list[float]] = {}
+    for pair in pairs:
+        shares.setdefault((pair.model_a, pair.model_b), []).append(pair.jaccard)
+    means = {models: fmean(some) for models, some in shares.items()}
+    return dict(sorted(means.items(), key=lambda item: (-item[1], item[0])))

@@ -1,5 +1,6 @@
 -- Consensus of many palettes: how many answers of each palette gave each tag.
--- One row per (seed, category, tag): votes and responses in answers, models in models, share from 0 to 1.
+-- One row per (seed, category, tag), in no order: votes and responses in answers, models in models,
+-- share from 0 to 1.
 -- Needs chosen_facts, chosen_responses and count_models; asked once for each range of palette ids,
 -- $first to $last, so that its hash table stays in the cache however many palettes there are.
 WITH answered AS (
@@ -19,4 +20,3 @@ JOIN answered USING (palette_id)
 JOIN palettes USING (palette_id)
 JOIN tags USING (tag_id)
 WHERE votes >= $min_share * responses
-ORDER BY palette_id, category, votes DESC, tag

@@ -19,9 +19,24 @@ sizes AS (
   GROUP BY palette_id, run
   HAVING max(run_number) = run AND min(run_number) < run
 ),
+firsts AS (
+  SELECT palette_id, min_by(answers, run_number) AS answers FROM answered GROUP BY palette_id
+),
+totals AS (
+  SELECT palette_id, category, tag_id, count(*) AS votes
+  FROM chosen_facts WHERE palette_id BETWEEN $first AND $last
+  GROUP BY palette_id, category, tag_id
+),
+-- A tag with fewer votes in all runs than half of the first run's answers never has half of any.
+frequent AS (
+  SELECT palette_id, category, tag_id
+  FROM totals JOIN firsts USING (palette_id)
+  WHERE 2 * votes >= answers
+),
 counted AS (
   SELECT palette_id, category, tag_id, run_number, count(*) AS votes
-  FROM chosen_facts WHERE palette_id BETWEEN $first AND $last
+  FROM chosen_facts JOIN frequent USING (palette_id, category, tag_id)
+  WHERE palette_id BETWEEN $first AND $last
   GROUP BY palette_id, category, tag_id, run_number
 ),
 judged AS (

@@ -1,0 +1,95 @@
+"""`grabient-ops analytics`."""
+
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from grabient_ops.cli import model_questions, questions
+from grabient_ops.cli.asking import lake_of, refresh
+from grabient_ops.cli.common import Json, open_app, print_json, print_line, print_table, warn
+from grabient_ops.cli.legible import legible
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Ask anything about all answers; the warehouse is brought up to date first.",
+)
+
+
+@app.command()
+def sync(
+    rebuild: Annotated[bool, typer.Option(help="Read every answer again.")] = False,
+    follow: Annotated[bool, typer.Option(help="Stay, and keep it up to date.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring the warehouse up to date; a running worker does it by itself."""
+    opened = open_app()
+    done = refresh(opened, rebuild=rebuild)
+    if as_json:
+        print_json(asdict(done))
+    else:
+        print_line(f"generation {done.generation}: {done.answers:,} answers read")
+    if follow:
+        from grabient_ops.analytics.follower import run
+
+        run(lake_of(opened), opened.settings.store_url)
+
+
+app.command()(questions.consensus)
+app.command("top-tags")(questions.top_tags)
+app.command()(questions.versions)
+app.command()(questions.convergence)
+app.command()(model_questions.agreement)
+app.command()(model_questions.reliability)
+app.command()(model_questions.accuracy)
+app.command()(model_questions.usage)
+app.command()(model_questions.errors)
+
+
+@app.command()
+def sql(
+    statement: Annotated[str, typer.Argument(help="One SELECT; `-` reads it from stdin.")],
+    rows: Annotated[int, typer.Option(min=1, help="How many rows at most.")] = 1000,
+    timeout_s: Annotated[float, typer.Option(min=0.1, help="Seconds it may take.")] = 10.0,
+    memory_mb: Annotated[int, typer.Option(min=64, help="Memory it may take.")] = 1024,
+    as_json: Json = False,
+) -> None:
+    """Run one SELECT over the warehouse; it can change and see nothing else."""
+    from grabient_ops.analytics.console import Limits, run_query
+
+    opened = open_app()
+    refresh(opened)
+    text = sys.stdin.read() if statement == "-" else statement
+    limits = Limits(rows=rows, timeout_s=timeout_s, memory_mb=memory_mb)
+    table = run_query(lake_of(opened), text, limits=limits)
+    if as_json:
+        print_json(asdict(table))
+        return
+    cells = [
+        ["" if cell is None else legible(str(cell), 200) for cell in row] for row in table.rows
+    ]
+    print_table(table.columns, cells)
+    if table.truncated:
+        warn(f"only the first {rows:,} rows; --rows shows more")
+
+
+@app.command()
+def export(
+    target: Annotated[str, typer.Argument(help="A folder, or s3://bucket/prefix (R2 too).")],
+    as_json: Json = False,
+) -> None:
+    """Copy the warehouse, as Parquet, to a folder or an object store; only what is new."""
+    from grabient_ops.analytics.export import export as copy_out
+
+    opened = open_app()
+    refresh(opened)
+    done = copy_out(lake_of(opened), target, opened.settings)
+    if as_json:
+        print_json(asdict(done))
+    else:
+        print_line(
+            f"generation {done.generation} to {target}: {done.copied:,} files copied "
+            f"({done.bytes:,} bytes), {done.kept:,} kept, {done.removed:,} removed"
+        )

@@ -1,0 +1,124 @@
+"""What the commands that ask the warehouse share: an up-to-date lake, choices, bars, plots."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from grabient_ops.cli.common import open_app, warn
+from grabient_ops.cli.legible import legible
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from grabient_ops.analytics.questions.asking import Selection
+    from grabient_ops.analytics.sync import Synced
+    from grabient_ops.analytics.warehouse import Warehouse
+    from grabient_ops.app import App
+
+_BAR_WIDTH = 20
+_TAG_WIDTH = 48
+
+
+def _known_category(word: str | None) -> str | None:
+    from grabient_ops.tagging.vocabulary import FIELDS
+
+    if word is not None and word not in FIELDS:
+        raise typer.BadParameter(f"{word!r} is none of {', '.join(FIELDS)}")
+    return word
+
+
+def _drawable_file(path: Path | None) -> Path | None:
+    if path is not None and path.suffix.lower() not in {".svg", ".png"}:
+        raise typer.BadParameter(f"{path.name!r} should end in .svg or .png")
+    return path
+
+
+Category = Annotated[
+    str | None, typer.Option(callback=_known_category, help="Only this category, e.g. mood.")
+]
+Prompts = Annotated[
+    list[str] | None,
+    typer.Option("--prompt", help="Only this prompt version or its beginning; may be repeated."),
+]
+Models = Annotated[
+    list[str] | None, typer.Option("--model", help="Only this model; may be repeated.")
+]
+Runs = Annotated[
+    list[int] | None, typer.Option("--run", min=1, help="Only this run; may be repeated.")
+]
+Plot = Annotated[
+    Path | None, typer.Option(callback=_drawable_file, help="Draw it too, as .svg or .png.")
+]
+
+
+def lake_of(app: "App") -> Path:
+    """Where the home keeps its warehouse."""
+    return app.settings.home / "lake"
+
+
+def refresh(app: "App", *, rebuild: bool = False) -> "Synced":
+    """Bring the lake up to date; the store's schema is made or migrated first."""
+    from grabient_ops.analytics.sync import sync
+
+    app.store.close()
+    return sync(lake_of(app), app.settings.store_url, rebuild=rebuild)
+
+
+@contextmanager
+def fresh_warehouse(app: "App | None" = None) -> "Iterator[Warehouse]":
+    """Bring the lake up to date and open it.
+
+    Raises:
+        InputError: there is no answer in it.
+    """
+    from grabient_ops.analytics.warehouse import open_warehouse
+    from grabient_ops.errors import InputError
+
+    app = app or open_app()
+    refresh(app)
+    with open_warehouse(lake_of(app)) as warehouse:
+        if not warehouse.connection.execute("FROM responses LIMIT 1").fetchall():
+            raise InputError("there are no answers yet; `grabient-ops tag` asks for some")
+        yield warehouse
+
+
+def selection(
+    prompts: list[str] | None = None,
+    models: list[str] | None = None,
+    runs: list[int] | None = None,
+) -> "Selection":
+    """Make what the options say."""
+    from grabient_ops.analytics.questions.asking import Selection
+
+    return Selection(prompts or (), models or (), runs or ())
+
+
+def draw(figure: "Figure", path: Path) -> None:
+    """Write a plot and say so."""
+    from grabient_ops.analytics.plots import save
+
+    save(figure, path)
+    warn(f"drawn to {path}")
+
+
+def bar(share: float | None) -> str:
+    """Draw a share from 0 to 1."""
+    return "█" * round(_BAR_WIDTH * max(share or 0, 0))
+
+
+def percent(share: float | None) -> str:
+    """Write a share for people."""
+    return "" if share is None else f"{share:.1%}"
+
+
+def label(tag: str) -> str:
+    """Write a tag for people: no controls, one line, not too long."""
+    return legible(tag, _TAG_WIDTH).replace("\n", "\\n")
+
+
+def model_name(provider: str, model: str) -> str:
+    """Write a model for people; imported ones may be called anything."""
+    return legible(f"{provider}/{model}", 80)
