@@ -52,7 +52,11 @@ def work_until_stopped(app: "App") -> None:
     Raises:
         StoreError: another worker holds the home.
     """
+    from grabient_ops.analytics.follower import start_follower
+
     with app.hold_home():
+        # It ends with this process, after a last look at what is new.
+        start_follower(app.settings.home, app.settings.store_url)
         _work(app, until_done=False)
 
 
