@@ -71,7 +71,7 @@ def _tags(chance: np.random.Generator, pools: Words) -> Iterator[bytes]:
         lists[name] = np.take_along_axis(pools[:, field], places, axis=1).tolist()
     for row, choice in enumerate(choices.tolist()):
         tags: dict[str, object] = {
-            name: [f"{name} {word}" for word in dict.fromkeys(some[row])]
+            name: [f"tag {word}" for word in dict.fromkeys(some[row])]
             for name, some in lists.items()
         }
         for (name, words), place in zip(CATEGORIES.items(), choice, strict=True):
