@@ -1,12 +1,14 @@
 """Structured logs on stderr: text for people, JSON for machines, secrets for nobody."""
 
+import io
 import logging
 import re
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
+from typing_extensions import override
 
 _SECRET = re.compile(
     r"(sk-[A-Za-z0-9_-]{8,}|gsk_[A-Za-z0-9]{8,}|AIza[A-Za-z0-9_-]{20,}|(?<=Bearer )\S+"
@@ -40,10 +42,22 @@ def configure_logs(level: str, style: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _CurrentStderr())),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(stream=sys.stderr, level=max(number, logging.WARNING))
+
+
+class _CurrentStderr(io.TextIOBase):
+    """Whatever stderr is when a line is written: loggers live longer than a redirection."""
+
+    @override
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    @override
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 def _scrub_event(
