@@ -6,6 +6,8 @@ PYTHON      ?= python3
 VENV        ?= .venv
 BIN         := $(VENV)/bin
 READY       := $(VENV)/.ready
+# Apache Spark is large, and is tested only where there is Java: a stage of its own.
+SPARK_READY := $(if $(shell command -v java 2>/dev/null),$(VENV)/.ready-spark)
 DEMO_HOME   ?= .demo
 
 .PHONY: help
@@ -22,6 +24,11 @@ $(READY): requirements/bootstrap.txt requirements/dev.txt pyproject.toml
 	$(BIN)/python -m compileall -q src
 	touch $@
 
+$(VENV)/.ready-spark: $(READY) requirements/spark.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/spark.txt \
+	  || $(BIN)/python -m pip install --quiet --require-hashes -r requirements/spark.txt
+	touch $@
+
 .PHONY: setup
 setup: $(READY)  ## make the virtual environment, or repair it
 
@@ -30,11 +37,11 @@ demo: $(READY)  ## set up, then run the main job against the built-in sandbox
 	GRABIENT_OPS_HOME=$(DEMO_HOME) $(BIN)/grabient-ops demo $(ARGS)
 
 .PHONY: test
-test: $(READY)  ## set up, then run the tests
+test: $(READY) $(SPARK_READY)  ## set up, then run the tests
 	$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: lint
-lint: $(READY)  ## formatting, lint, types, import layers
+lint: $(READY) $(SPARK_READY)  ## formatting, lint, types, import layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -49,12 +56,17 @@ torture: $(READY)  ## every fault on every provider; writes docs/reliability.md
 
 .PHONY: bench
 bench: $(READY)  ## speed as ratios; writes docs/benchmarks.md
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/bench.txt
 	$(BIN)/python -m benchmarks.run $(ARGS)
 
 .PHONY: pins
 pins: $(READY)  ## choose new versions; writes names, versions and hashes, never a host
 	$(BIN)/uv pip compile --upgrade --quiet --generate-hashes --no-header --group dev \
 	  -o requirements/dev.txt pyproject.toml requirements/build.in
+	$(BIN)/uv pip compile --upgrade --quiet --generate-hashes --no-header -c requirements/dev.txt \
+	  -o requirements/spark.txt requirements/spark.in
+	$(BIN)/uv pip compile --upgrade --quiet --generate-hashes --no-header -c requirements/dev.txt \
+	  -o requirements/bench.txt requirements/bench.in
 
 .PHONY: clean
 clean:  ## remove the virtual environment and the demo's home

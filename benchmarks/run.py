@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import ingest, prepare, startup, whole_pass
+from benchmarks import ingest, prepare, startup, warehouse, whole_pass
 from benchmarks.report import PAGE, Figure, describe_machine, write_page
 
 SECTIONS: dict[str, Callable[[], Iterator[Figure]]] = {
     "prepare": prepare.figures,
     "ingest": ingest.figures,
     "whole_pass": whole_pass.figures,
+    "warehouse": warehouse.figures,
     "startup": startup.figures,
 }
 

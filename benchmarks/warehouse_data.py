@@ -1,6 +1,7 @@
 """Invented answers by the million: in a lake, as documents, and as news in a store."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -27,6 +28,7 @@ _VOCABULARY = 3_000
 _POOL = 12  # words that come to mind for one field of one palette
 _STEPS = (1, 5, 7, 11)
 _BATCH = 10_000
+_NEW_IDS = 1_000_000_000
 
 Words = npt.NDArray[np.int64]
 
@@ -68,7 +70,7 @@ def _tags(chance: np.random.Generator, pools: Words) -> Iterator[bytes]:
     lists: dict[str, list[list[int]]] = {}
     for field, (name, size) in enumerate(TAGS_PER_FIELD.items()):
         places = (starts[:, field, None] + steps[:, field, None] * np.arange(size)) % _POOL
-        lists[name] = np.take_along_axis(pools[:, field], places, axis=1).tolist()
+        lists[name] = np.take_along_axis(pools[:, field], places.astype(np.int64), axis=1).tolist()
     for row, choice in enumerate(choices.tolist()):
         tags: dict[str, object] = {
             name: [f"tag {word}" for word in dict.fromkeys(some[row])]
@@ -96,20 +98,19 @@ def write_documents(path: Path, count: int) -> None:
             file.write(b"\n")
 
 
-def put_news(url: str, first_id: int, count: int) -> None:
-    """Commit so many answers to a store, as one batch about palettes that the lake knows."""
+def put_news(url: str, number: int, count: int) -> None:
+    """Commit so many answers to a store as one batch, about palettes that a lake knows."""
     at = datetime.now(UTC)
-    batch, many = f"news-{first_id}", count * MODELS * PROMPTS
-    with open_store(url).write() as connection:
-        rows = [_stored(answer, first_id, batch, at) for answer in islice(answers(many), count)]
+    batch = f"news-{number}"
+    some = islice(answers(count * MODELS * PROMPTS), count)
+    with closing(open_store(url)) as store, store.write() as connection:
+        rows = [_stored(answer, number, batch, at) for answer in some]
         connection.execute(sa.insert(palette_tags), rows)
         announce(connection, "responses", [batch], at)
 
 
-def _stored(answer: Answer, first_id: int, batch: str, at: datetime) -> Mapping[str, object]:
+def _stored(answer: Answer, number: int, batch: str, at: datetime) -> dict[str, object]:
     row = answer._asdict()
-    del row["response_id"]
-    return {
-        **row, "id": first_id + answer.response_id, "batch_id": batch, "run_number": 2,
-        "tags": orjson.loads(answer.tags or b"null"), "excused": False, "created_at": at,
-    }  # fmt: skip
+    tags = orjson.loads(answer.tags or b"null")
+    new = {"id": _NEW_IDS * (number + 1) + row.pop("response_id"), "run_number": number + 2}
+    return {**row, **new, "batch_id": batch, "tags": tags, "excused": False, "created_at": at}

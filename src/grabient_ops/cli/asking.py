@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
@@ -54,6 +54,12 @@ Plot = Annotated[
 ]
 
 
+EngineName: TypeAlias = Literal["duckdb", "spark"]
+Engine = Annotated[
+    EngineName, typer.Option(help="What counts: DuckDB here, or Apache Spark (extra `spark`).")
+]
+
+
 def lake_of(app: "App") -> Path:
     """Where the home keeps its warehouse."""
     return app.settings.home / "lake"
@@ -68,21 +74,33 @@ def refresh(app: "App", *, rebuild: bool = False) -> "Synced":
 
 
 @contextmanager
-def fresh_warehouse(app: "App | None" = None) -> "Iterator[Warehouse]":
+def fresh_warehouse(
+    app: "App | None" = None, engine: EngineName = "duckdb"
+) -> "Iterator[Warehouse]":
     """Bring the lake up to date and open it.
 
     Raises:
         InputError: there is no answer in it.
+        SparkError: Spark is asked for and cannot be used.
     """
-    from grabient_ops.analytics.warehouse import open_warehouse
     from grabient_ops.errors import InputError
 
     app = app or open_app()
     refresh(app)
-    with open_warehouse(lake_of(app)) as warehouse:
-        if not warehouse.connection.execute("FROM responses LIMIT 1").fetchall():
+    with _open(lake_of(app), engine) as warehouse:
+        if not warehouse.connection.execute("SELECT ok FROM responses LIMIT 1").fetchall():
             raise InputError("there are no answers yet; `grabient-ops tag` asks for some")
         yield warehouse
+
+
+def _open(lake: Path, engine: EngineName) -> "Warehouse":
+    if engine == "spark":
+        from grabient_ops.analytics.spark import open_spark_warehouse
+
+        return open_spark_warehouse(lake)
+    from grabient_ops.analytics.warehouse import open_warehouse
+
+    return open_warehouse(lake)
 
 
 def selection(

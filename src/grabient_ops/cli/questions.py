@@ -10,6 +10,8 @@ import typer
 
 from grabient_ops.cli.asking import (
     Category,
+    Engine,
+    EngineName,
     Models,
     Plot,
     Prompts,
@@ -47,6 +49,7 @@ def consensus(
     min_share: Annotated[
         float, typer.Option(min=0, max=1, help="Leave out tags that fewer answers gave.")
     ] = 0.0,
+    engine: Engine = "duckdb",
     as_json: Json = False,
 ) -> None:
     """Show what the answers about a palette have in common: each tag with its votes."""
@@ -58,11 +61,13 @@ def consensus(
     if seed is None:
         if category is not None:
             raise typer.BadParameter("--all has all categories", param_hint="--category")
-        _all(chosen, out, min_share, as_json=as_json)
+        if out is not None and engine == "spark":
+            raise typer.BadParameter("it is written by DuckDB; use --json", param_hint="--out")
+        _all(chosen, out, min_share, engine, as_json=as_json)
         return
     if out is not None:
         raise typer.BadParameter("it belongs to --all", param_hint="--out")
-    with fresh_warehouse() as warehouse:
+    with fresh_warehouse(engine=engine) as warehouse:
         found = ask(warehouse, seed, chosen, category=category, min_share=min_share)
     if as_json:
         tags = [{**tag._asdict(), "strength": tag.strength} for tag in found.tags]
@@ -71,7 +76,9 @@ def consensus(
         _print_consensus(found)
 
 
-def _all(chosen: "Selection", out: Path | None, min_share: float, *, as_json: bool) -> None:
+def _all(
+    chosen: "Selection", out: Path | None, min_share: float, engine: EngineName, *, as_json: bool
+) -> None:
     from grabient_ops.analytics.questions.consensus import all_consensus, write_consensus
 
     if out is not None:
@@ -82,7 +89,7 @@ def _all(chosen: "Selection", out: Path | None, min_share: float, *, as_json: bo
         else:
             print_line(f"{rows:,} rows written to {out}")
     elif as_json:
-        with fresh_warehouse() as warehouse:
+        with fresh_warehouse(engine=engine) as warehouse:
             _stream(all_consensus(warehouse, chosen, min_share=min_share))
     else:
         raise typer.BadParameter("it needs --out or --json", param_hint="--all")
@@ -118,12 +125,13 @@ def top_tags(
     model: Models = None,
     run: Runs = None,
     plot: Plot = None,
+    engine: Engine = "duckdb",
     as_json: Json = False,
 ) -> None:
     """List the tags that were given most often."""
     from grabient_ops.analytics.questions.tags import top_tags as ask
 
-    with fresh_warehouse() as warehouse:
+    with fresh_warehouse(engine=engine) as warehouse:
         rows = ask(
             warehouse, selection(prompt, model, run),
             category=category, limit=_limit(limit, as_json), per_category=per_category,
@@ -158,6 +166,7 @@ def versions(
     limit: Limit = None,
     model: Models = None,
     run: Runs = None,
+    engine: Engine = "duckdb",
     as_json: Json = False,
 ) -> None:
     """Show tags by prompt version, or how two versions differ and how sure that is."""
@@ -166,14 +175,14 @@ def versions(
     chosen = selection(None, model, run)
     most = _limit(limit, as_json)
     if old is None:
-        with fresh_warehouse() as warehouse:
+        with fresh_warehouse(engine=engine) as warehouse:
             found = questions.versions(warehouse, chosen)
             tags = questions.tags_by_version(warehouse, chosen, category=category, limit=most)
         _print_versions(found, tags, as_json=as_json)
         return
     if new is None:
         raise typer.BadParameter("a second version to compare with is missing", param_hint="NEW")
-    with fresh_warehouse() as warehouse:
+    with fresh_warehouse(engine=engine) as warehouse:
         rows = questions.version_difference(warehouse, old, new, chosen, min_votes=min_votes)
     rows = [row for row in rows if category in {None, row.category}][:most]
     if as_json:

@@ -1,6 +1,6 @@
 """What the answers to a palette have in common: each tag with its votes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
@@ -15,6 +15,7 @@ from grabient_ops.analytics.questions.asking import (
     sql_of,
 )
 from grabient_ops.errors import InputError
+from grabient_ops.tagging.vocabulary import FIELDS
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -25,6 +26,7 @@ Strength: TypeAlias = Literal["strong", "moderate", "weak"]
 STRONG, MODERATE = 0.7, 0.5
 _FACTS_AT_ONCE = 4_000_000
 _ROWS_AT_ONCE = 10_000
+_FORMATS = {".parquet": "FORMAT parquet, COMPRESSION zstd", ".csv": "FORMAT csv, HEADER"}
 _IN_ORDER = "ORDER BY seed, category, votes DESC, tag"
 
 
@@ -135,12 +137,18 @@ def all_consensus(
 
     Streams: a range of palettes is held at a time.
     """
+    query = f"{_named(sql_of('consensus_counted'))} {_IN_ORDER}"
     with chosen(warehouse, selection) as cursor:
         for first, last in ranges(cursor, _FACTS_AT_ONCE):
-            bounds = {"first": first, "last": last, "min_share": min_share}
-            cursor.execute(f"{sql_of('consensus_all')} {_IN_ORDER}", bounds)
+            bounds = {"first": first, "last": last, "min_share": min_share, "fields": FIELDS}
+            cursor.execute(query, bounds)
             while rows := cursor.fetchmany(_ROWS_AT_ONCE):
                 yield from map(PaletteTag._make, rows)
+
+
+def _named(counted: str) -> str:
+    """Return the query that puts texts to what a query has counted by ids."""
+    return f"WITH counted AS ({counted}) {sql_of('consensus_all')}"
 
 
 def write_consensus(
@@ -153,7 +161,8 @@ def write_consensus(
     """Write the tags of all palettes to a `.parquet` or `.csv` file; columns as in `PaletteTag`.
 
     The rows are in no order, for sorting would take as long as counting. The ranges of palettes go
-    to files of their own first, which are then joined, so that memory stays flat.
+    to files of their own first, as ids, which are then joined, so that memory stays flat and every
+    text is written once.
 
     Returns:
         The number of rows.
@@ -161,7 +170,7 @@ def write_consensus(
     Raises:
         InputError: the name ends otherwise, or the folder cannot be written.
     """
-    if path.suffix.lower() not in {".parquet", ".csv"}:
+    if path.suffix.lower() not in _FORMATS:
         raise InputError(f"{path.name!r} should end in .parquet or .csv")
     from duckdb import IOException
 
@@ -179,13 +188,19 @@ def write_consensus(
 
 def _write_parts(cursor: "DuckDBPyConnection", path: Path, parts: Path, min_share: float) -> int:
     for number, (first, last) in enumerate(ranges(cursor, _FACTS_AT_ONCE) or [(0, -1)]):
-        bounds = {"first": first, "last": last, "min_share": min_share}
-        part = cursor.sql(sql_of("consensus_all"), params=bounds)
-        part.write_parquet(str(parts / f"{number:06}.parquet"), compression="lz4")
+        bounds = {"first": first, "last": last, "min_share": min_share, "fields": FIELDS}
+        _copy(cursor, sql_of("consensus_counted"), parts / f"{number:06}.parquet", bounds)
     cursor.execute("SET VARIABLE parts = $parts", {"parts": sorted(map(str, parts.iterdir()))})
-    whole = cursor.sql("FROM read_parquet(getvariable('parts'))")
-    if path.suffix.lower() == ".csv":
-        whole.write_csv(str(path), header=True)
-    else:
-        whole.write_parquet(str(path), compression="zstd")
-    return len(whole)
+    named = _named("FROM read_parquet(getvariable('parts'))")
+    return _copy(cursor, named, path, {"fields": FIELDS})
+
+
+def _copy(
+    cursor: "DuckDBPyConnection", query: str, path: Path, parameters: Mapping[str, object]
+) -> int:
+    """Write rows as they come: a relation with parameters would hold them all first."""
+    target = str(path).replace("'", "''")
+    options = _FORMATS[path.suffix.lower()]
+    written = cursor.execute(f"COPY ({query}) TO '{target}' ({options})", parameters)
+    [(rows,)] = written.fetchall()
+    return int(rows)
