@@ -40,7 +40,9 @@ def test_many_seeds_read_together_give_what_each_gives_alone(
 @given(
     st.sampled_from(_LEGACY),
     st.lists(
-        st.tuples(st.integers(0, 90), st.sampled_from(string.ascii_letters + string.digits + "+-")),
+        st.tuples(
+            st.integers(0, 90), st.sampled_from(string.ascii_letters + string.digits + "+-\n ")
+        ),
         max_size=2,
     ),
     st.integers(0, 2),
