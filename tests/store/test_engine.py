@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 
 from grabient_ops.errors import StoreError
 from grabient_ops.store.engine import SCHEMA_REVISION, Store, open_store
@@ -28,7 +30,8 @@ def _structure(url: str) -> dict[str, object]:
     inspector = sa.inspect(sa.create_engine(url))
     return {
         table: (
-            [(c["name"], str(c["type"]), c["nullable"]) for c in inspector.get_columns(table)],
+            # In no order: a migration can add a column only at the end.
+            {(c["name"], str(c["type"]), c["nullable"]) for c in inspector.get_columns(table)},
             inspector.get_pk_constraint(table)["constrained_columns"],
             sorted(
                 (str(index["name"]), index["column_names"], index["unique"], _condition(index))
@@ -59,6 +62,38 @@ def test_the_newest_migration_is_the_schema_revision() -> None:
     newest = max(file.name for file in versions.iterdir() if file.name.endswith(".py"))
 
     assert newest.partition("_")[0] == SCHEMA_REVISION
+
+
+def test_a_store_of_the_first_release_is_brought_forward_with_its_rows(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'old.sqlite'}"
+    config = Config()
+    config.set_main_option("script_location", "grabient_ops.store:migrations")
+    with sa.create_engine(url).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    tables = sa.MetaData()
+    with sa.create_engine(url).begin() as connection:
+        tables.reflect(connection)
+        for table in tables.sorted_tables:
+            if table.name != "alembic_version":
+                connection.execute(sa.insert(table).values(_some_row(table)))
+
+    for name in set(tables.tables) - {"alembic_version"}:
+        with open_store(url).read() as connection:
+            assert connection.execute(sa.select(metadata.tables[name])).one()
+
+
+def _some_row(table: sa.Table) -> dict[str, object]:
+    moment = "2026-11-22T00:00:00.000000+00:00"
+    row: dict[str, object] = {}
+    for column in table.columns:
+        is_number = isinstance(column.type, sa.Integer | sa.BigInteger | sa.Boolean)
+        is_moment = isinstance(column.type, sa.String) and column.type.length == 32
+        text = (
+            [] if isinstance(column.type, sa.JSON) else b"x" if "BLOB" in str(column.type) else "x"
+        )
+        row[column.name] = 1 if is_number else moment if is_moment else text
+    return row
 
 
 def test_opening_again_keeps_what_is_there(store: Store, url: str) -> None:

@@ -39,6 +39,7 @@ class Batch(NamedTuple):
     chunk: int
     attempt: int
     parameters: dict[str, Any]
+    options: dict[str, Any] | None
     state: BatchStage
     request_count: int
     provider_batch_id: str | None
@@ -50,6 +51,8 @@ class Batch(NamedTuple):
     live_completed: int
     live_failed: int
     collect_cursor: list[Any] | None
+    reserved_cost: int
+    settled_cost: int | None
     error_class: str | None
     error: str | None
     workflow_id: str

@@ -9,9 +9,9 @@ from sqlalchemy.engine import Connection
 
 from grabient_ops.store.tables import changes
 
-Topic = Literal["palettes", "prompts", "targets", "batches", "responses"]
-"""`responses` carries the batch id whose rows changed, `targets` the prompt version, the others
-their own key; `*` means many."""
+Topic = Literal["palettes", "prompts", "targets", "batches", "responses", "refinements", "budgets"]
+"""`responses` and `refinements` carry the batch id whose rows changed, `targets` and `budgets` the
+prompt version, the others their own key; `*` means many."""
 
 
 class Change(NamedTuple):

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
@@ -39,6 +40,8 @@ metadata = sa.MetaData(
 
 Text = sa.Text
 Json = sa.JSON(none_as_null=True)
+Cost = sa.BigInteger
+"""Pico-dollars (1e-12 USD): prices per token are whole numbers of them, so sums are exact."""
 
 notes = sa.Table(
     "notes",
@@ -77,6 +80,8 @@ targets = sa.Table(
     sa.Column("model", Text, primary_key=True),
     sa.Column("seed", Text, primary_key=True),
     sa.Column("target_runs", sa.Integer, nullable=False),
+    sa.Column("settled_after", sa.Integer, comment="adaptive: further runs would change nothing"),
+    sa.Column("options", Json, comment="refinement: source prompt versions, form of the picture"),
     comment="How often each palette is to be tagged by each model under a prompt version.",
 )
 
@@ -92,6 +97,7 @@ batches = sa.Table(
     sa.Column("chunk", sa.Integer, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("parameters", Json, nullable=False, comment="what was sent beside the texts"),
+    sa.Column("options", Json, comment="refinement: source prompt versions, form of the picture"),
     sa.Column("state", Text, nullable=False, index=True),
     sa.Column("request_count", sa.Integer, nullable=False),
     sa.Column("provider_batch_id", Text, index=True),
@@ -105,6 +111,14 @@ batches = sa.Table(
     ),
     sa.Column("live_failed", sa.Integer, nullable=False, comment="the provider's word, for show"),
     sa.Column("collect_cursor", Json, comment="file and line up to which results are stored"),
+    sa.Column(
+        "reserved_cost",
+        Cost,
+        nullable=False,
+        server_default="0",
+        comment="most it may still cost; once it has ended, of requests without a word on them",
+    ),
+    sa.Column("settled_cost", Cost, comment="sum of its answers, once it has ended"),
     sa.Column("error_class", Text),
     sa.Column("error", Text),
     sa.Column("workflow_id", Text, nullable=False, unique=True),
@@ -130,6 +144,7 @@ requests = sa.Table(
     sa.Column("prompt_version", Text, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("state", Text, nullable=False),
+    sa.Column("input", Text, comment="what the model is shown, where the seed does not say it"),
 )
 sa.Index(
     "uq_requests_open",
@@ -143,52 +158,91 @@ sa.Index(
     postgresql_where=requests.c.state == "open",
 )
 
+
+def _answer_columns() -> tuple[sa.Column[Any], ...]:
+    """What every answer and failure has, whichever stage asked."""
+    return (
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+        sa.Column("seed", Text, nullable=False),
+        sa.Column("provider", Text, nullable=False),
+        sa.Column("model", Text, nullable=False),
+        sa.Column("model_returned", Text),
+        sa.Column("run_number", sa.Integer, nullable=False),
+        sa.Column("prompt_version", Text, nullable=False),
+        sa.Column("attempt", sa.Integer, nullable=False),
+        sa.Column("batch_id", Text, nullable=False, index=True),
+        sa.Column("tags", Json),
+        sa.Column("response", Text, comment="the answer, verbatim"),
+        sa.Column("error_class", Text),
+        sa.Column("error", Text),
+        sa.Column(
+            "excused", sa.Boolean, nullable=False, comment="an operator asked for another try"
+        ),
+        sa.Column("finish_reason", Text),
+        sa.Column("parse_stage", Text),
+        sa.Column("parser_version", sa.Integer),
+        sa.Column("ambiguous", Json, comment="fields whose value was no single vote"),
+        sa.Column("input_tokens", sa.Integer, nullable=False),
+        sa.Column("output_tokens", sa.Integer, nullable=False),
+        sa.Column("cached_tokens", sa.Integer, nullable=False),
+        sa.Column("reasoning_tokens", sa.Integer, nullable=False),
+        sa.Column("created_at", Instant, nullable=False),
+        sa.Column("cost", Cost, comment="at the batch price of its day; NULL without a price"),
+    )
+
+
+def _index_answers(table: sa.Table) -> None:
+    key = [table.c[name] for name in ("prompt_version", "provider", "model", "run_number", "seed")]
+    failed, answered = table.c.error_class.is_not(None), table.c.error_class.is_(None)
+    name = table.name
+    sa.Index(f"uq_{name}_attempt", *key, table.c.attempt, unique=True)
+    sa.Index(
+        f"uq_{name}_success", *key, unique=True, sqlite_where=answered, postgresql_where=answered
+    )
+    sa.Index(f"ix_{name}_seed", table.c.seed)
+    sa.Index(
+        f"ix_{name}_errors",
+        table.c.error_class,
+        table.c.id,
+        sqlite_where=failed,
+        postgresql_where=failed,
+    )
+
+
 palette_tags = sa.Table(
     "palette_tags",
     metadata,
-    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
-    sa.Column("seed", Text, nullable=False),
-    sa.Column("provider", Text, nullable=False),
-    sa.Column("model", Text, nullable=False),
-    sa.Column("model_returned", Text),
-    sa.Column("run_number", sa.Integer, nullable=False),
-    sa.Column("prompt_version", Text, nullable=False),
-    sa.Column("attempt", sa.Integer, nullable=False),
-    sa.Column("batch_id", Text, nullable=False, index=True),
-    sa.Column("tags", Json),
-    sa.Column("response", Text, comment="the answer, verbatim"),
-    sa.Column("error_class", Text),
-    sa.Column("error", Text),
-    sa.Column("excused", sa.Boolean, nullable=False, comment="an operator asked for another try"),
-    sa.Column("finish_reason", Text),
-    sa.Column("parse_stage", Text),
-    sa.Column("parser_version", sa.Integer),
-    sa.Column("ambiguous", Json, comment="fields whose value was no single vote"),
-    sa.Column("input_tokens", sa.Integer, nullable=False),
-    sa.Column("output_tokens", sa.Integer, nullable=False),
-    sa.Column("cached_tokens", sa.Integer, nullable=False),
-    sa.Column("reasoning_tokens", sa.Integer, nullable=False),
-    sa.Column("created_at", Instant, nullable=False),
+    *_answer_columns(),
     comment="Every answer and every failure, append-only; at most one success per key.",
 )
-_KEY = ("prompt_version", "provider", "model", "run_number", "seed")
-sa.Index(
-    "uq_palette_tags_attempt", *(palette_tags.c[name] for name in (*_KEY, "attempt")), unique=True
+_index_answers(palette_tags)
+
+palette_tag_refined = sa.Table(
+    "palette_tag_refined",
+    metadata,
+    *_answer_columns(),
+    sa.Column("source_prompt_versions", Json, nullable=False),
+    sa.Column("input", Text, nullable=False, comment="what the model was shown, picture aside"),
+    sa.Column("dropped", Json, comment="tags that it left out, and its reasons"),
+    sa.Column("sentence", Text, comment="the model's own words for search"),
+    sa.Column("embed_text", Text, comment="built by program from the refined tags"),
+    comment="Every refinement and every failure of one, as in palette_tags.",
 )
-sa.Index(
-    "uq_palette_tags_success",
-    *(palette_tags.c[name] for name in _KEY),
-    unique=True,
-    sqlite_where=palette_tags.c.error_class.is_(None),
-    postgresql_where=palette_tags.c.error_class.is_(None),
-)
-sa.Index("ix_palette_tags_seed", palette_tags.c.seed)
-sa.Index(
-    "ix_palette_tags_errors",
-    palette_tags.c.error_class,
-    palette_tags.c.id,
-    sqlite_where=palette_tags.c.error_class.is_not(None),
-    postgresql_where=palette_tags.c.error_class.is_not(None),
+_index_answers(palette_tag_refined)
+
+passes = sa.Table(
+    "passes",
+    metadata,
+    sa.Column("id", Text, primary_key=True, comment="hash of what was asked for"),
+    sa.Column("kind", Text, nullable=False),
+    sa.Column("prompt_version", Text, nullable=False, index=True),
+    sa.Column("asked", Json, nullable=False, comment="models, runs, limit ..."),
+    sa.Column("estimate", Json, nullable=False, comment="as it was told when first asked for"),
+    sa.Column("spent_before", Cost, nullable=False, comment="under its prompt, when it was asked"),
+    sa.Column("budget", Cost, comment="most that it may cost; NULL without a limit"),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("updated_at", Instant, nullable=False),
+    comment="What operators asked for, with the estimate and the limit that they gave.",
 )
 
 stray_results = sa.Table(

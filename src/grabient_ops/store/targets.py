@@ -51,7 +51,7 @@ def raise_targets(
         limit: only so many palettes, oldest first; None for all.
         at: now.
     """
-    columns = [column.name for column in targets.columns]
+    columns = [*(column.name for column in targets.primary_key), "target_runs"]
     seeds = oldest_seeds(limit).subquery()
     for provider, model in models:
         fixed = (sa.literal(prompt_version), sa.literal(provider), sa.literal(model))
