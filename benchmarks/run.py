@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import ingest, prepare, startup, warehouse, whole_pass
+from benchmarks import adaptive, ingest, prepare, startup, warehouse, whole_pass
 from benchmarks.report import PAGE, Figure, describe_machine, write_page
 
 SECTIONS: dict[str, Callable[[], Iterator[Figure]]] = {
@@ -11,6 +11,7 @@ SECTIONS: dict[str, Callable[[], Iterator[Figure]]] = {
     "ingest": ingest.figures,
     "whole_pass": whole_pass.figures,
     "warehouse": warehouse.figures,
+    "adaptive": adaptive.figures,
     "startup": startup.figures,
 }
 

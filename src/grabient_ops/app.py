@@ -2,11 +2,12 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -21,7 +22,11 @@ from grabient_ops.store.notes import get_note
 if TYPE_CHECKING:
     from dbos import DBOSClient
 
-    from grabient_ops.pipeline.services import Services
+    from grabient_ops.analytics.search.embedding import Embedder
+    from grabient_ops.analytics.search.refresh import Refreshed
+    from grabient_ops.analytics.warehouse import Warehouse
+    from grabient_ops.images.objects import PictureStore
+    from grabient_ops.pipeline.services import RefinementChoice, Services
     from grabient_ops.pipeline.worker import Worker
 
 DEMO_NOTE = "demo"
@@ -65,6 +70,7 @@ class App:
             retry_s=settings.retry_seconds,
             stall_s=settings.stall_hours * 3600,
             max_attempts=settings.max_attempts,
+            refinement_attempts=settings.refinement_attempts,
         )
         return Services(
             store=self.store,
@@ -73,7 +79,94 @@ class App:
             missing_key=self.missing_key,
             policy=policy,
             spool=settings.home / "spool",
+            warehouse=self.warehouse,
+            picture_url=self._picture_url,
+            publish_pictures=self._publish_pictures,
+            refine_after=self._refine_after(),
+            standing_budget=self._standing_budget(),
         )
+
+    def refinement_choice(
+        self, name: str | None = None, *, with_pictures: bool = True
+    ) -> "RefinementChoice":
+        """Return how to refine: by the named model, or the one of the settings.
+
+        Raises:
+            ConfigError: the model is unknown or retired.
+        """
+        from grabient_ops.pipeline.services import RefinementChoice
+
+        settings = self.settings
+        model = self.catalog.find(name or settings.refinement_model)
+        self.catalog.require_living(model, datetime.now(UTC).date())
+        if settings.refinement_pictures == "none" or not with_pictures:
+            return RefinementChoice(model, None)
+        public = settings.refinement_pictures == "url" and self.pictures.is_public
+        return RefinementChoice(model, model.picture_form(public=public))
+
+    def _standing_budget(self) -> int | None:
+        from grabient_ops.pipeline.limits import to_pico
+
+        usd = self.settings.budget_usd
+        return None if usd is None else to_pico(usd)
+
+    def _refine_after(self) -> "RefinementChoice | None":
+        return self.refinement_choice() if self.settings.refine_after_tagging else None
+
+    @property
+    def lake(self) -> Path:
+        """Where the home keeps its warehouse."""
+        return self.settings.home / "lake"
+
+    @contextmanager
+    def warehouse(self) -> "Iterator[Warehouse]":
+        """Bring the warehouse up to date and open it."""
+        from grabient_ops.analytics.sync import sync
+        from grabient_ops.analytics.warehouse import open_warehouse
+
+        sync(self.lake, self.settings.store_url)
+        with open_warehouse(self.lake) as warehouse:
+            yield warehouse
+
+    @cached_property
+    def embedder(self) -> "Embedder":
+        """What turns texts into vectors: the API of the settings, or packaged word vectors."""
+        settings = self.settings
+        if settings.embedding_url is None:
+            from grabient_ops.analytics.search.embedding import WordVectors
+
+            return WordVectors()
+        from grabient_ops.providers.embeddings import EndpointEmbedder
+
+        key = settings.embedding_api_key
+        return EndpointEmbedder(
+            settings.embedding_url,
+            settings.embedding_model,
+            key.get_secret_value() if key else None,
+        )
+
+    def refresh_refined(self) -> "Refreshed":
+        """Bring the refined palettes of the warehouse, and their vectors, up to date."""
+        from grabient_ops.analytics.search.refresh import refresh_refined
+
+        self.store.close()  # once opened, its schema is there
+        return refresh_refined(self.lake, self.settings.store_url, self.embedder)
+
+    @cached_property
+    def pictures(self) -> "PictureStore":
+        """Where pictures are kept; a demo's stay in its home."""
+        from grabient_ops.images.objects import open_folder, open_pictures
+
+        self._make_home()
+        return open_folder(self.settings.home) if self.is_demo() else open_pictures(self.settings)
+
+    def _picture_url(self, seed: str) -> str | None:
+        return self.pictures.url_of(seed)
+
+    def _publish_pictures(self, seeds: Sequence[str]) -> None:
+        from grabient_ops.pipeline.images import generate
+
+        generate(self.store, self.pictures, seeds=seeds)
 
     def worker(self) -> "Worker":
         """Make the worker of this process; hold the home while it runs."""

@@ -44,6 +44,31 @@ class Settings(BaseSettings):
         float, Field(gt=0, description="First wait before a failed submission is planned again.")
     ] = 30.0
     max_attempts: Annotated[int, Field(ge=1, le=100, description="Tries per request and run.")] = 3
+    refine_after_tagging: Annotated[
+        bool, Field(description="Refine by itself what is tagged, once all runs are complete.")
+    ] = False
+    refinement_model: Annotated[str, Field(description="What refines, when no model is named.")] = (
+        "anthropic/claude-opus-4-5-20251101"
+    )
+    refinement_pictures: Annotated[
+        Literal["inline", "url", "none"],
+        Field(
+            description="How refining models see a palette: `inline`, `url` (of a public picture, "
+            "where the provider fetches such) or `none`."
+        ),
+    ] = "inline"
+    refinement_attempts: Annotated[
+        int, Field(ge=1, le=100, description="Tries per refinement.")
+    ] = 5
+    budget_usd: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=9_000_000,
+            allow_inf_nan=False,
+            description="Most that this home may ever spend, in USD; read when a worker starts.",
+        ),
+    ] = None
     stall_hours: Annotated[
         float,
         Field(
@@ -62,6 +87,20 @@ class Settings(BaseSettings):
         Literal["text", "json"], Field(description="`text` or `json`, on stderr.")
     ] = "text"
 
+    embedding_url: Annotated[
+        str | None,
+        Field(
+            description="Root of an OpenAI-compatible API whose `/embeddings` serves search; "
+            "default: word vectors that come with the program."
+        ),
+    ] = None
+    embedding_model: Annotated[
+        str, Field(description="What that API is asked for; another one makes all vectors anew.")
+    ] = "text-embedding-3-small"
+    embedding_api_key: Annotated[
+        SecretStr | None, Field(description="Key for that API, if it wants one.")
+    ] = None
+
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
     anthropic_api_key: SecretStr | None = Field(None, validation_alias="ANTHROPIC_API_KEY")
@@ -79,6 +118,8 @@ class Settings(BaseSettings):
     r2_endpoint: str | None = Field(None, validation_alias="R2_ENDPOINT")
     r2_access_key_id: SecretStr | None = Field(None, validation_alias="R2_ACCESS_KEY_ID")
     r2_secret_access_key: SecretStr | None = Field(None, validation_alias="R2_SECRET_ACCESS_KEY")
+    r2_bucket: str | None = Field(None, validation_alias="R2_BUCKET")
+    r2_public_url: str | None = Field(None, validation_alias="R2_PUBLIC_URL")
 
     @cached_property
     def store_url(self) -> str:

@@ -14,7 +14,7 @@ from grabient_ops.analytics.sync import Synced, sync
 from grabient_ops.analytics.warehouse import open_warehouse
 from grabient_ops.store.changes import announce
 from grabient_ops.store.engine import Store, open_store
-from grabient_ops.store.tables import palette_tags
+from grabient_ops.store.tables import palette_tag_refined, palette_tags
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -30,7 +30,7 @@ import sqlalchemy as sa
 from datetime import UTC, datetime
 from grabient_ops.store.engine import open_store
 from grabient_ops.store.changes import announce
-from grabient_ops.store.tables import palette_tags
+from grabient_ops.store.tables import palette_tag_refined, palette_tags
 url, number = sys.argv[1], int(sys.argv[2])
 store, chance, now = open_store(url), random.Random(number), datetime(2026, 11, 22, tzinfo=UTC)
 for step in range(25):
@@ -103,6 +103,20 @@ class Home:
             "parser_version": 1, "ambiguous": None, "input_tokens": 700, "output_tokens": 90,
             "cached_tokens": 0, "reasoning_tokens": 0, "created_at": NOW, **values,
         }  # fmt: skip
+
+    def refine(self, *rows: Row) -> None:
+        """Append refinements, as an ingest does."""
+        with self.store.write() as connection:
+            connection.execute(sa.insert(palette_tag_refined), list(rows))
+            announce(connection, "refinements", {row["batch_id"] for row in rows}, NOW)
+
+    def refined(self, number: int, words: str = "calm ocean", **values: object) -> Row:
+        """A row of `palette_tag_refined` with an id, about a palette of its own."""
+        refined = {
+            "tags": {"mood": [words], "dominant_colors": ["blue"]}, "source_prompt_versions": ["p"],
+            "input": "votes", "dropped": None, "sentence": None, "embed_text": words,
+        }  # fmt: skip
+        return self.row(number, **{**refined, **values})
 
     def sync(
         self, *, rebuild: bool = False, on_progress: Callable[[int], None] | None = None

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grabient_ops.analytics import lake as lake_module
-from grabient_ops.analytics import staging
+from grabient_ops.analytics import manifest, staging
 from grabient_ops.analytics.answers import Answer
 from grabient_ops.analytics.compaction import choose
 from grabient_ops.analytics.dictionary import bucket_of
@@ -171,7 +170,7 @@ def test_files_of_former_generations_go_when_their_time_is_over(
     _publish(lake, _answer(1, "a", "new"), forget=("a",))
     assert before <= _files(lake)
 
-    monkeypatch.setattr(lake_module, "GRACE_S", 0.0)
+    monkeypatch.setattr(manifest, "GRACE_S", 0.0)
     with open_lake(lake):
         pass
     assert _files(lake) == {"manifest.json", *_published(lake).files()}

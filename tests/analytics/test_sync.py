@@ -13,7 +13,7 @@ from grabient_ops.analytics.sync import sync
 from grabient_ops.analytics.warehouse import EmptyLakeError, open_warehouse
 from grabient_ops.errors import StoreError
 from grabient_ops.store.changes import announce
-from grabient_ops.store.responses import excuse_errors
+from grabient_ops.store.failures import excuse_errors
 from grabient_ops.store.tables import changes, palette_tags
 from grabient_ops.tagging.vocabulary import FIELDS, LIST_FIELDS
 

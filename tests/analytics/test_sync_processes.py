@@ -16,10 +16,12 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from grabient_ops.analytics.follower import start_follower
+from grabient_ops.analytics import tallies
+from grabient_ops.analytics.follower import follow, start_follower
 from grabient_ops.analytics.lake import LakeWriter
 from grabient_ops.analytics.manifest import read_manifest
-from grabient_ops.analytics.sync import sync
+from grabient_ops.analytics.sync import catch_up, sync
+from grabient_ops.analytics.tallies import is_due
 from grabient_ops.analytics.warehouse import EmptyLakeError, open_warehouse
 from grabient_ops.store.changes import announce
 from grabient_ops.store.tables import palette_tags
@@ -152,3 +154,96 @@ def test_the_follower_waits_for_a_store_that_fails_and_goes_on(home: "Home") -> 
     home.put(home.row(3))
 
     _wait_until(lambda: _has(home, 3))
+
+
+_HOLDER = """
+import sys; from pathlib import Path
+from grabient_ops.analytics.lake import open_lake
+from grabient_ops.analytics.sync import sync
+with open_lake(Path(sys.argv[1])):
+    print("holds", flush=True)
+    sys.stdin.readline()
+sync(Path(sys.argv[1]), sys.argv[2])
+"""
+
+
+@pytest.fixture
+def holder(home: "Home") -> Iterator["subprocess.Popen[str]"]:
+    """A process that holds the lake until it is told to let go; then it syncs."""
+    command = [sys.executable, "-c", _HOLDER, str(home.lake), home.url]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        process.kill()
+
+
+def _await_hold(holder: "subprocess.Popen[str]") -> None:
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "holds\n"
+
+
+def test_a_question_takes_what_is_published_while_another_process_syncs(
+    home: "Home", request: pytest.FixtureRequest
+) -> None:
+    home.put(home.row(1))
+    published = home.sync().generation
+    _await_hold(request.getfixturevalue("holder"))
+    home.put(home.row(2))
+    told: list[str] = []
+    started = time.monotonic()
+
+    catch_up(home.lake, home.url, told.append, patience_s=0.2)
+
+    assert time.monotonic() - started < PATIENCE_S / 3
+    assert _has(home, 1)
+    (sentence,) = told
+    assert f"generation {published} of 20" in sentence
+
+
+def test_a_question_waits_for_the_first_generation_of_another_process(
+    home: "Home", holder: "subprocess.Popen[str]"
+) -> None:
+    home.put(home.row(1))
+    _await_hold(holder)
+    told: list[str] = []
+
+    def tell(sentence: str) -> None:
+        told.append(sentence)
+        holder.communicate("let go\n", timeout=PATIENCE_S)
+
+    catch_up(home.lake, home.url, tell, patience_s=0.2)
+
+    assert _has(home, 1)
+    assert len(told) == 1
+    assert "for the first time" in told[0]
+
+
+def test_a_question_syncs_itself_when_nobody_else_does(home: "Home") -> None:
+    home.put(home.row(1))
+
+    catch_up(home.lake, home.url, lambda sentence: pytest.fail(sentence))
+
+    assert _has(home, 1)
+
+
+def test_the_follower_counts_ahead_while_nothing_happens(
+    home: "Home", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tallies, "ROWS_PER_SEGMENT", 20)
+    monkeypatch.setattr(tallies, "_SETTLED", 1)
+    home.put(*(home.row(number) for number in range(30)))
+    home.sync()
+    home.put(*(home.row(number, batch_id="later") for number in range(30, 60)))
+    looks = iter(range(100))
+
+    def is_at_rest() -> bool:
+        manifest = read_manifest(home.lake)
+        assert next(looks) < 99
+        return manifest is not None and len(manifest.segments) > 1 and not is_due(manifest)
+
+    follow(home.lake, home.url, is_at_rest)
+
+    manifest = read_manifest(home.lake)
+    assert manifest is not None
+    assert [len(tally.segments) for tally in manifest.tallies] == [2]

@@ -71,7 +71,7 @@ class Shelf:
     def plan(self, *seeds: str) -> None:
         """Store palettes and ask for one run of them."""
         palettes = [NewPalette(seed, "aligned", seed, "test") for seed in seeds]
-        asked = [{**MODEL._asdict(), "seed": seed} for seed in seeds]
+        asked = [dict(zip(targets.c.keys(), (*MODEL[:3], seed, 1), strict=False)) for seed in seeds]
         with self.store.write() as connection:
             add_palettes(connection, palettes, NOW)
             connection.execute(sa.insert(targets), asked)

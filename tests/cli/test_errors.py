@@ -24,8 +24,8 @@ def failures(shelf: "Shelf") -> None:
 def test_failures_are_counted_by_class_and_model(ops: "Ops", words: list[str]) -> None:
     rows = [line.split() for line in ops(*words).out.splitlines()]
 
-    assert ["unparsable", MODEL, "3", "1"] in rows
-    assert ["refused", MODEL, "1", "1"] in rows
+    assert ["tagging", "unparsable", MODEL, "3", "1"] in rows
+    assert ["tagging", "refused", MODEL, "1", "1"] in rows
 
 
 @pytest.mark.usefixtures("failures")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from grabient_ops.tagging.prompts import tagging_prompt
+from grabient_ops.tagging.prompts import refinement_prompt, tagging_prompt
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Ops
@@ -22,9 +22,12 @@ def prompt_file(tmp_path: Path) -> str:
 
 
 def test_the_builtin_prompt_is_listed_and_in_use(ops: "Ops") -> None:
-    (row,) = ops("prompts", "list", "--json").json()
+    rows = {row["kind"]: row for row in ops("prompts", "list", "--json").json()}
 
-    assert (row["version"], row["current"], row["answers"]) == (BUILTIN.version, True, 0)
+    for builtin in (BUILTIN, refinement_prompt()):
+        row = rows[builtin.kind]
+        assert (row["version"], row["current"], row["answers"]) == (builtin.version, True, 0)
+    assert set(rows) == {"tagging", "refinement"}
 
 
 def test_a_registered_prompt_is_used_by_new_passes(ops: "Ops", prompt_file: str) -> None:
@@ -34,7 +37,21 @@ def test_a_registered_prompt_is_used_by_new_passes(ops: "Ops", prompt_file: str)
     assert ops("status", "--json").json()["prompt_version"] == VERSION
     rows = {row["version"]: row for row in ops("prompts", "list", "--json").json()}
     assert rows[VERSION]["message"] == "shorter"
-    assert [row["version"] for row in rows.values() if row["current"]] == [VERSION]
+    current = {row["kind"]: row["version"] for row in rows.values() if row["current"]}
+    assert current == {"tagging": VERSION, "refinement": refinement_prompt().version}
+
+
+def test_each_stage_has_its_own_prompt_in_use(ops: "Ops", prompt_file: str) -> None:
+    ops("prompts", "register", prompt_file, "-m", "mine", "--kind", "refinement")
+
+    rows = {row["version"]: row for row in ops("prompts", "list", "--json").json()}
+    assert rows[VERSION]["kind"] == "refinement"
+    assert rows[VERSION]["current"]
+    assert rows[BUILTIN.version]["current"]
+    again = ops("prompts", "register", prompt_file, "-m", "mine", ok=False)
+    assert "is registered as a refinement prompt" in again.err
+    back = ops("prompts", "use", "builtin", "--kind", "refinement", "--json")
+    assert back.json()["version"] == refinement_prompt().version
 
 
 def test_registering_again_is_harmless_and_can_leave_the_choice_alone(

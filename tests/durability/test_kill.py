@@ -25,7 +25,7 @@ def sandbox() -> Iterator[Sandbox]:
 def test_a_pass_survives_forty_kills_without_loss_or_double_spending(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    home = Home(tmp_path / "home", sandbox.env)
+    home = Home(tmp_path / "home", {**sandbox.env, "GRABIENT_OPS_REFINE_AFTER_TAGGING": "1"})
     home.add_palettes(PALETTES)
     instants = random.Random(2026)
     words = ("tag", "--runs", str(RUNS), "--wait")
@@ -59,12 +59,20 @@ def _assert_everything_ended_once(home: Home, sandbox: Sandbox) -> None:
     assert bought == known
     assert len(ledger["batches"]) == len(home.rows("SELECT id FROM batches"))
 
-    [(answers,)] = home.rows("SELECT count(*) FROM palette_tags WHERE response IS NOT NULL")
+    answers = sum(_check_answers(home, table) for table in ("palette_tags", "palette_tag_refined"))
     assert ledger["requests_billed"] == answers
-    keys = "prompt_version, provider, model, run_number, seed"
-    assert not home.rows(
-        f"SELECT 1 FROM palette_tags WHERE error_class IS NULL GROUP BY {keys} HAVING count(*) > 1"  # noqa: S608 - constant
-    )
+    refined = home.json("status")["refinement"]
+    assert (refined["ready"], refined["pending"]) == (PALETTES, 0)
     assert not home.rows("SELECT 1 FROM requests WHERE state = 'open'")
     assert not home.rows("SELECT 1 FROM completions WHERE delivered_at IS NULL")
     assert not home.rows("SELECT 1 FROM stray_results")
+
+
+def _check_answers(home: Home, table: str) -> int:
+    """Return how many answers were paid for; no request has two good ones."""
+    keys = "prompt_version, provider, model, run_number, seed"
+    assert not home.rows(
+        f"SELECT 1 FROM {table} WHERE error_class IS NULL GROUP BY {keys} HAVING count(*) > 1"  # noqa: S608 - constant
+    )
+    [(answers,)] = home.rows(f"SELECT count(*) FROM {table} WHERE response IS NOT NULL")  # noqa: S608 - constant
+    return int(answers)

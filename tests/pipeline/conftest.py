@@ -2,6 +2,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any, TypeVar
 import pytest
 import sqlalchemy as sa
 
+from grabient_ops.analytics.sync import sync
+from grabient_ops.analytics.warehouse import Warehouse, open_warehouse
 from grabient_ops.palettes.invented import invented_seeds
-from grabient_ops.pipeline.ingest import failure
 from grabient_ops.pipeline.runs import Plan, Planner
 from grabient_ops.pipeline.services import Policy, Services
+from grabient_ops.pipeline.stages import stage_of
 from grabient_ops.pipeline.tagging import request_runs
 from grabient_ops.providers._openai_rows import read_row
 from grabient_ops.providers._wire import read_line
@@ -27,7 +30,7 @@ from grabient_ops.providers.base import (
     ResultFile,
     Submission,
 )
-from grabient_ops.providers.catalog import Catalog, Model, load_catalog
+from grabient_ops.providers.catalog import Catalog, Model, PictureForm, load_catalog
 from grabient_ops.store.batches import Batch, close_requests, list_batches, list_requests
 from grabient_ops.store.changes import since
 from grabient_ops.store.engine import Store, open_store
@@ -95,10 +98,19 @@ class FakeProvider:
         return batch_id
 
     def encoder(
-        self, model: Model, system: str, schema: Mapping[str, Any] | None = None
+        self,
+        model: Model,
+        system: str,
+        schema: Mapping[str, Any] | None = None,
+        pictures: PictureForm | None = None,
     ) -> Encoder:
-        del model, schema
-        return lambda custom_id, text: json.dumps([custom_id, system, text]).encode() + b"\n"
+        del model, schema, pictures
+
+        def encode(custom_id: str, user: str, picture: str = "") -> bytes:
+            shown = [picture] if picture else []
+            return json.dumps([custom_id, system, user, *shown]).encode() + b"\n"
+
+        return encode
 
     def upload(self, submission: Submission) -> str | None:
         self._play("upload")
@@ -188,7 +200,8 @@ class Lab:
     """Everything that the pipeline works with: a real store, four scripted providers, a clock."""
 
     def __init__(self, folder: Path, catalog: Catalog) -> None:
-        self.store: Store = open_store(f"sqlite:///{folder / 'store.sqlite'}")
+        self.url = f"sqlite:///{folder / 'store.sqlite'}"
+        self.store: Store = open_store(self.url)
         self.folder = folder
         self.providers = {name: FakeProvider(name) for name in DEFAULTS}
         self.keys_missing: dict[ProviderName, str] = {}
@@ -204,10 +217,17 @@ class Lab:
             missing_key=self.keys_missing.get,
             policy=self.policy,
             spool=folder / "spool",
+            warehouse=self.warehouse,
             now=self.clock,
         )
         self.answer = answer
         self.tags = TAGS
+
+    @contextmanager
+    def warehouse(self) -> Iterator[Warehouse]:
+        sync(self.folder / "lake", self.url)
+        with open_warehouse(self.folder / "lake") as warehouse:
+            yield warehouse
 
     @property
     def openai(self) -> FakeProvider:
@@ -268,13 +288,13 @@ class Lab:
             requests = list_requests(connection, batch.id)
             rows = [
                 {
-                    **failure(error_class or "", None), "error_class": error_class,
+                    **stage_of(batch).failure(error_class or "", None), "error_class": error_class,
                     **batch.same(), **tokens, "seed": request.seed, "attempt": request.attempt,
                     "batch_id": batch.id, "excused": False, "created_at": self.clock(),
                 }
                 for request in requests
             ]  # fmt: skip
-            store_responses(connection, batch.same(), rows)
+            store_responses(connection, palette_tags, batch.same(), rows)
             positions = [request.position for request in requests]
             close_requests(
                 connection, batch.id, positions, "failed" if error_class else "succeeded"

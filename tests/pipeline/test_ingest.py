@@ -13,7 +13,7 @@ from typing_extensions import override
 from grabient_ops.palettes.invented import invented_seeds
 from grabient_ops.pipeline import ingest
 from grabient_ops.pipeline.ingest import ForeignBatchError, Ingest
-from grabient_ops.pipeline.tagging import register_prompt_text
+from grabient_ops.pipeline.prompting import register_prompt_text
 from grabient_ops.store.batches import Batch, close_open_requests, count_requests, reserve_batch
 from grabient_ops.store.engine import Store
 from grabient_ops.store.palettes import remove_palettes

@@ -6,12 +6,13 @@ import pytest
 
 from grabient_ops.errors import AuthenticationError, UnavailableError
 from grabient_ops.pipeline.completion import complete
+from grabient_ops.pipeline.prompting import register_prompt_text, use_prompt
 from grabient_ops.pipeline.runs import Plan, Planner
-from grabient_ops.pipeline.tagging import register_prompt_text, request_runs, use_prompt
+from grabient_ops.pipeline.tagging import request_runs
 from grabient_ops.pipeline.waiting import End
 from grabient_ops.providers.catalog import Catalog
 from grabient_ops.store.batches import Batch
-from grabient_ops.store.responses import excuse_errors
+from grabient_ops.store.failures import excuse_errors
 
 if TYPE_CHECKING:
     from tests.pipeline.conftest import Lab

@@ -12,6 +12,7 @@ from grabient_ops.pipeline import worker as worker_module
 from grabient_ops.pipeline.journal import launch_journal, open_client
 from grabient_ops.pipeline.recovery import cancel, list_workflows, restart, show_workflow
 from grabient_ops.pipeline.reparse import Reparser
+from grabient_ops.pipeline.stages import STAGES
 from grabient_ops.pipeline.worker import Standstill, Worker
 from grabient_ops.providers.base import BatchEnded, BatchRunning, ResultFile, Submission
 from grabient_ops.store.batches import Batch
@@ -298,7 +299,9 @@ def test_answers_taken_back_by_a_stricter_parser_are_asked_for_by_a_running_work
         if len(batches) == 2 and not lab.rows()[0]["error_class"]:
             with lab.store.write() as connection:
                 connection.exec_driver_sql("UPDATE palette_tags SET response = 'nothing'")
-            Reparser(lab.services, dry_run=False, allow_loss=True).run(lambda _: None)
+            Reparser(lab.services, STAGES["tagging"], dry_run=False, allow_loss=True).run(
+                lambda _: None
+            )
         if len(batches) == 3:
             lab.openai.states.clear()
 

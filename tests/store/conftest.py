@@ -10,7 +10,7 @@ from grabient_ops.store.batches import reserve_batch
 from grabient_ops.store.engine import Store, open_store
 from grabient_ops.store.palettes import NewPalette, add_palettes
 from grabient_ops.store.responses import store_responses
-from grabient_ops.store.tables import targets
+from grabient_ops.store.tables import palette_tags, targets
 from grabient_ops.store.targets import ModelTarget, Unanswered
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -56,7 +56,7 @@ class Shelf:
     def respond(self, *rows: Row) -> set[str]:
         """Store rows; return the seeds whose second success was set aside."""
         with self.store.write() as connection:
-            return store_responses(connection, self.key, rows)
+            return store_responses(connection, palette_tags, self.key, rows)
 
     def row(self, **values: object) -> Row:
         """A row of `palette_tags`: the answer to a first attempt, unless told."""

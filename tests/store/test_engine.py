@@ -89,7 +89,7 @@ def _some_row(table: sa.Table) -> dict[str, object]:
     for column in table.columns:
         is_number = isinstance(column.type, sa.Integer | sa.BigInteger | sa.Boolean)
         is_moment = isinstance(column.type, sa.String) and column.type.length == 32
-        text = (
+        text: object = (
             [] if isinstance(column.type, sa.JSON) else b"x" if "BLOB" in str(column.type) else "x"
         )
         row[column.name] = 1 if is_number else moment if is_moment else text

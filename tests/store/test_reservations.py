@@ -140,10 +140,10 @@ def test_waiting_requests_and_endings_are_counted_by_model(shelf: "Shelf") -> No
 
 def test_targets_of_the_oldest_palettes_rise_and_never_fall(shelf: "Shelf") -> None:
     shelf.plan("a", "b", runs=2)
-    prompt, *model, _ = shelf.target
+    prompt, provider, model, *_ = shelf.target
     with shelf.store.write() as connection:
         for runs, limit in ((3, 1), (1, None)):
-            raise_targets(connection, prompt, [(model[0], model[1])], runs, limit, shelf.now)
+            raise_targets(connection, prompt, [(provider, model)], runs, limit, shelf.now)
 
     assert [item.seed for item in _due(shelf, 2)] == ["a", "b"]
     assert [item.seed for item in _due(shelf, 3)] == ["a"]

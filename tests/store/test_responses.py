@@ -7,15 +7,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from grabient_ops.store.changes import since
+from grabient_ops.store.failures import excuse_errors, group_errors, list_errors
 from grabient_ops.store.responses import (
     StrayLine,
     answered_before,
     count_strays,
     count_successes,
-    excuse_errors,
-    group_errors,
     iterate_responses,
-    list_errors,
     store_strays,
 )
 from grabient_ops.store.tables import palette_tags
@@ -106,7 +104,7 @@ def test_a_failure_after_the_answer_is_kept_but_changes_nothing(shelf: "Shelf") 
     assert shelf.respond(shelf.row(attempt=2, error_class="canceled")) == set()
 
     with shelf.store.read() as connection:
-        assert answered_before(connection, shelf.key, ["a", "b"]) == {"a"}
+        assert answered_before(connection, palette_tags, shelf.key, ["a", "b"]) == {"a"}
         assert [group.unanswered for group in group_errors(connection)] == [0]
 
 
@@ -186,6 +184,6 @@ def test_all_texts_are_visited_once_whatever_the_page(shelf: "Shelf") -> None:
     shelf.respond(*rows, shelf.row(seed="silent", response=None, error_class="missing"))
 
     with shelf.store.read() as connection:
-        pages = list(iterate_responses(connection, page=3))
+        pages = list(iterate_responses(connection, palette_tags, page=3))
     assert [len(page) for page in pages] == [3, 3, 1]
     assert [row.response for page in pages for row in page] == [str(n) for n in range(7)]

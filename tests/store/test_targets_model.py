@@ -47,12 +47,25 @@ class Try:
 
 @dataclass(frozen=True)
 class World:
-    """All that the store knows; a pair that is open has a request on its way in that run."""
+    """All that the store knows; a pair that is open has a request on its way in that run.
+
+    A pair that is settled goes no further than to that run.
+    """
 
     stored: frozenset[str]
     wanted: dict[Pair, int]
     tries: dict[tuple[Pair, int], list[Try]]
     open: set[tuple[Pair, int]]
+    settled: dict[Pair, int]
+
+    def last_run(self, pair: Pair) -> int:
+        wanted = self.wanted.get(pair, 0)
+        return min(wanted, self.settled.get(pair, wanted))
+
+    def is_wanted(self, version: str, model: tuple[str, str], run: int) -> bool:
+        """Whether the run was asked for, be it that everybody has settled before."""
+        pairs = [(version, model, seed) for seed in self.stored]
+        return any(self.wanted.get(pair, 0) >= run for pair in pairs)
 
     def is_answered(self, pair: Pair, run: int) -> bool:
         return any(t.error_class is None for t in self.tries.get((pair, run), []))
@@ -69,7 +82,7 @@ class World:
 
     def pairs(self, version: str, model: tuple[str, str], run: int) -> list[Pair]:
         every = [(version, model, seed) for seed in SEEDS if seed in self.stored]
-        return [pair for pair in every if self.wanted.get(pair, 0) >= run]
+        return [pair for pair in every if self.last_run(pair) >= run]
 
     def due(self, version: str, model: tuple[str, str], run: int, most: int) -> list[Pair]:
         return [
@@ -93,6 +106,7 @@ _worlds = st.builds(
     wanted=st.dictionaries(_pairs, st.sampled_from(RUNS), min_size=1),
     tries=st.dictionaries(_in_run, _history, max_size=12),
     open=st.sets(_in_run, max_size=4),
+    settled=st.dictionaries(_pairs, st.sampled_from(RUNS), max_size=6),
 )
 
 
@@ -119,7 +133,10 @@ def _rows(scratch: "Shelf", world: World) -> dict[sa.Table, list[dict[str, Any]]
     request = {"batch_id": "b", "attempt": 1, "state": "open"}
     return {
         palettes: [{"seed": seed, "coeff_key": seed, **palette} for seed in world.stored],
-        targets: [{**_key(pair), "target_runs": runs} for pair, runs in world.wanted.items()],
+        targets: [
+            {**_key(pair), "target_runs": runs, "settled_after": world.settled.get(pair)}
+            for pair, runs in world.wanted.items()
+        ],
         palette_tags: [
             scratch.row(**_key(pair), run_number=run, attempt=number, **asdict(item))
             for (pair, run), tries in world.tries.items()
@@ -173,7 +190,8 @@ def test_progress_is_what_a_plain_model_counts(
                     failed=sum(world.is_used_up(pair, run, max_attempts) for pair in pairs),
                 )
                 for run, model in product(RUNS, MODELS)
-                if (pairs := world.pairs(version, model, run))
+                if world.is_wanted(version, model, run)
+                for pairs in [world.pairs(version, model, run)]
             ]
             counted = measure_progress(connection, version, max_attempts)
 

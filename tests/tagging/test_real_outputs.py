@@ -7,7 +7,7 @@ import pytest
 from json_repair import repair_json
 
 from grabient_ops.tagging.answers import ParsedAnswer, parse_answer
-from grabient_ops.tagging.coercion import ENOUGH_FIELDS, fields_in, to_tags
+from grabient_ops.tagging.coercion import ENOUGH_FIELDS, known_fields, object_in, to_tags
 from grabient_ops.tagging.vocabulary import CATEGORIES, FIELDS, LIST_FIELDS
 
 RawOutput = dict[str, Any]
@@ -37,7 +37,7 @@ def test_whatever_json_repair_can_use_is_usable(
     raw_outputs: list[RawOutput], parsed: list[ParsedAnswer]
 ) -> None:
     for output, answer in zip(raw_outputs, parsed, strict=True):
-        fields = fields_in(repair_json(output["raw"], return_objects=True))
+        fields = known_fields(object_in(repair_json(output["raw"], return_objects=True)))
         tags, _ = to_tags(fields)
         if len(fields) >= ENOUGH_FIELDS and any(tags.values()):
             assert answer.tags is not None

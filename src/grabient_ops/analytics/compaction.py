@@ -4,7 +4,7 @@ Work is bounded: one merge per refresh, of no more rows than one segment may hav
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import duckdb
@@ -17,9 +17,9 @@ from grabient_ops.analytics.manifest import (
     from_ranges,
     to_ranges,
 )
-from grabient_ops.analytics.parquet import copy
+from grabient_ops.analytics.parquet import copy, scan
 from grabient_ops.analytics.staging import FACTS_ORDER, RESPONSES_ORDER, ROWS_PER_SEGMENT
-from grabient_ops.analytics.warehouse import live, scan
+from grabient_ops.analytics.warehouse import live
 
 FAN_IN = 8
 """So many files of one size class (1, 8, 64, ... rows) become one."""
@@ -49,23 +49,23 @@ def choose(sizes: Sequence[int], most: int) -> list[int]:
 
 
 def compact_segments(
-    connection: duckdb.DuckDBPyConnection, lake: Path, segments: Sequence[Segment], token: str
+    connection: duckdb.DuckDBPyConnection,
+    lake: Path,
+    segments: Sequence[Segment],
+    tallied: Collection[str],
+    token: str,
 ) -> list[Segment]:
-    """Return the segments after one merge, or as they are."""
-    chosen = choose([segment.rows for segment in segments], ROWS_PER_SEGMENT)
-    chosen = chosen or _mostly_dead(segments)
+    """Return the segments after one merge, or as they are.
+
+    Segments with facts in `tallied` stay as they are, unless they are more dead than alive.
+    """
+    free = [segment for segment in segments if segment.facts not in tallied]
+    chosen = [free[index] for index in choose([s.rows for s in free], ROWS_PER_SEGMENT)]
+    chosen = chosen or [s for s in segments if 2 * len(s.dead) > count(s.batches)][:1]
     if not chosen:
         return list(segments)
-    merged = _merge(connection, lake, [segments[index] for index in chosen], token)
-    kept = [segment for index, segment in enumerate(segments) if index not in chosen]
-    return [*kept, merged]
-
-
-def _mostly_dead(segments: Sequence[Segment]) -> list[int]:
-    """Return the first segment that is more dead than alive."""
-    dead = (i for i, s in enumerate(segments) if 2 * len(s.dead) > count(s.batches))
-    first = next(dead, None)
-    return [] if first is None else [first]
+    merged = _merge(connection, lake, chosen, token)
+    return [*(segment for segment in segments if segment not in chosen), merged]
 
 
 def _merge(

@@ -7,8 +7,8 @@ from zlib import crc32
 import duckdb
 
 from grabient_ops.analytics.manifest import DictionaryFile, DictionaryName, Manifest
-from grabient_ops.analytics.parquet import copy
-from grabient_ops.analytics.warehouse import DICTIONARIES, scan
+from grabient_ops.analytics.parquet import copy, scan
+from grabient_ops.analytics.warehouse import DICTIONARIES
 
 BUCKETS = 32
 _LOOK_UP = 50_000

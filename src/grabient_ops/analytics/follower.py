@@ -11,9 +11,10 @@ from pathlib import Path
 
 import structlog
 
-from grabient_ops.analytics.manifest import Watermark
+from grabient_ops.analytics.manifest import Watermark, read_manifest
 from grabient_ops.analytics.source import Source, open_source
 from grabient_ops.analytics.sync import refresh
+from grabient_ops.analytics.tallies import is_due
 from grabient_ops.errors import StoreError
 
 log = structlog.get_logger(__name__)
@@ -74,7 +75,8 @@ def _follow(lake: Path, source: Source, is_over: Callable[[], bool]) -> None:
         with source.snapshot() as snapshot:
             watermark = snapshot.watermark
             has_news = seen is None or snapshot.changed(seen) != []
-        if has_news:
+        manifest = read_manifest(lake)
+        if has_news or (manifest and is_due(manifest)):
             refresh(lake, source)
         seen = watermark
         if is_last:

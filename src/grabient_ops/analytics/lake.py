@@ -1,8 +1,6 @@
 """Adds answers to a lake and publishes them as its next generation; one writer at a time."""
 
-import fcntl
 import secrets
-import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,6 +13,7 @@ from msgspec.structs import replace
 
 from grabient_ops.analytics.answers import Answer
 from grabient_ops.analytics.compaction import compact_dictionary, compact_segments
+from grabient_ops.analytics.locking import acquire
 from grabient_ops.analytics.manifest import (
     DictionaryFile,
     DictionaryName,
@@ -23,19 +22,17 @@ from grabient_ops.analytics.manifest import (
     Watermark,
     among,
     read_manifest,
+    replace_generation,
     sweep,
-    sync_to_disk,
+    without_expired,
     write_manifest,
 )
 from grabient_ops.analytics.staging import Staging
+from grabient_ops.analytics.tallies import count_all, count_some, is_due
 from grabient_ops.analytics.warehouse import DICTIONARIES, connect
 from grabient_ops.errors import StoreError
 
-GRACE_S = 600.0
-"""How long files of former generations stay, for readers that still hold one of these."""
-
 _PAGE = 10_000
-_LOOK_S = 0.02
 
 
 class LakeWriter:
@@ -86,10 +83,14 @@ class LakeWriter:
     def publish(self, watermark: Watermark | None = None) -> Manifest:
         """Make it all visible at once, and return the generation that readers see now.
 
-        Where nothing was added or forgotten, only the watermark moves.
+        Where nothing was added or forgotten, only the watermark moves, unless something is left to
+        be counted in advance.
         """
         if "_staging" in vars(self) or not self._base.generation:
-            return self._publish(self._written(watermark))
+            return replace_generation(self._lake, self.published, self._written(watermark))
+        if is_due(self.published):
+            manifest = count_some(self._lake, self._next(self.published, watermark), self._token)
+            return replace_generation(self._lake, self.published, manifest)
         if watermark == self.published.watermark:
             return self.published
         manifest = replace(self.published, watermark=watermark)
@@ -105,27 +106,29 @@ class LakeWriter:
         """Write what is still in memory; return the generation that it makes."""
         self._staging.flush()
         segments = [*self._base.segments, *self._staging.segments]
-        return Manifest(
+        tallied = {facts for tally in self._base.tallies for facts in tally.segments}
+        made = replace(
+            self._next(self._base, watermark),
+            segments=compact_segments(self._connection, self._lake, segments, tallied, self._token),
+            dictionaries={name: self._write_dictionary(name) for name in DICTIONARIES},
+        )
+        if not self._base.generation:
+            return count_all(self._lake, made, self._token)
+        has_merged = made.segments != segments  # one of both is enough work for a refresh
+        return made if has_merged else count_some(self._lake, made, self._token)
+
+    def _next(self, manifest: Manifest, watermark: Watermark | None) -> Manifest:
+        return replace(
+            manifest,
             generation=self.published.generation + 1,
             published_at=datetime.now(UTC).isoformat(timespec="microseconds"),
             watermark=watermark,
-            segments=compact_segments(self._connection, self._lake, segments, self._token),
-            dictionaries={name: self._write_dictionary(name) for name in DICTIONARIES},
         )
 
     def _write_dictionary(self, name: DictionaryName) -> list[DictionaryFile]:
         added = self._staging.dictionaries[name].write(f"{name}-{self._token}.parquet")
         parts = [*self._base.dictionaries.get(name, ()), *([added] if added else [])]
         return compact_dictionary(self._connection, self._lake, name, parts, self._token)
-
-    def _publish(self, manifest: Manifest) -> Manifest:
-        after, before = set(manifest.files()), set(self.published.files())
-        sync_to_disk(self._lake / file for file in after - before)
-        now = time.time()
-        retired = [*self.published.retired, *((file, now) for file in sorted(before - after))]
-        manifest = replace(manifest, retired=retired)
-        write_manifest(self._lake, manifest)
-        return manifest
 
 
 def _without(segment: Segment, batches: Collection[int]) -> Segment:
@@ -147,7 +150,7 @@ def open_lake(lake: Path, *, wait_s: float = 60.0, rebuild: bool = False) -> Ite
     with _explained(lake):
         lake.mkdir(mode=0o700, parents=True, exist_ok=True)
         with lake.with_name(f"{lake.name}.lock").open("a") as lock:
-            _acquire(lock.fileno(), wait_s, lake)
+            acquire(lock.fileno(), wait_s, lake)
             published = _published(lake, rebuild=rebuild)
             sweep(lake, published)
             writer = LakeWriter(lake, published)
@@ -167,19 +170,6 @@ def _explained(lake: Path) -> Iterator[None]:
         raise StoreError(f"the lake {lake} cannot be read or written: {error}") from error
 
 
-def _acquire(lock: int, wait_s: float, lake: Path) -> None:
-    deadline = time.monotonic() + wait_s
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if time.monotonic() > deadline:
-                raise StoreError(f"another process is writing to {lake}; try again") from error
-            time.sleep(_LOOK_S)
-        else:
-            return
-
-
 def _published(lake: Path, *, rebuild: bool) -> Manifest:
     """Return what is published, without those files of former generations that may go now."""
     try:
@@ -188,5 +178,4 @@ def _published(lake: Path, *, rebuild: bool) -> Manifest:
         if not rebuild:
             raise
         manifest = Manifest()
-    oldest = time.time() - GRACE_S
-    return replace(manifest, retired=[old for old in manifest.retired if old[1] > oldest])
+    return without_expired(manifest)

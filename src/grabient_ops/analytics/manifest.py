@@ -1,12 +1,14 @@
 """The manifest of a lake: which immutable files make up one generation, published by renaming."""
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
+from typing_extensions import override
 
 from grabient_ops.errors import StoreError
 
@@ -16,8 +18,16 @@ Ranges = list[tuple[int, int]]
 Watermark = dict[str, str | int]
 """Up to where a store's change feed has been read."""
 
+Topic = Literal["responses", "refinements"]
+"""What the feed calls changed answers, and changed refinements."""
+
 DictionaryName = Literal["palettes", "models", "prompts", "tags", "batches"]
-_NAME = "manifest.json"
+
+GRACE_S = 600.0
+"""How long files of former generations stay, for readers that still hold one of these."""
+
+NAME = "manifest.json"
+_Kind = TypeVar("_Kind", bound="Generation")
 
 
 class DictionaryFile(msgspec.Struct, frozen=True):
@@ -47,8 +57,8 @@ class Segment(msgspec.Struct, frozen=True):
         return count(self.batches) == len(self.dead)
 
 
-class Manifest(msgspec.Struct, frozen=True):
-    """One generation of a lake.
+class Generation(msgspec.Struct, frozen=True):
+    """A set of immutable files in one folder, as it is at one time.
 
     Attributes:
         watermark: None when the rows do not come from a store.
@@ -58,18 +68,64 @@ class Manifest(msgspec.Struct, frozen=True):
     generation: int = 0
     published_at: str = ""
     watermark: Watermark | None = None
-    segments: list[Segment] = []
-    dictionaries: dict[DictionaryName, list[DictionaryFile]] = {}
     retired: list[tuple[str, float]] = []
     format: Literal[1] = 1
 
     def files(self) -> Iterator[str]:
         """Yield the names of all files that a reader of this generation needs."""
+        raise NotImplementedError
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """The consensus of all palettes over some segments, counted in advance.
+
+    Attributes:
+        segments: by the names of their facts, the batches of theirs that were dead then.
+        ranges: of palette ids, one file for each.
+        files: those that are written; the others come one by one.
+    """
+
+    segments: dict[str, list[int]]
+    ranges: Ranges
+    files: list[str] = []
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all files are there; before, it is of no use."""
+        return len(self.files) == len(self.ranges)
+
+
+class Manifest(Generation, frozen=True):
+    """One generation of a lake.
+
+    Attributes:
+        tallies: a complete one, one in the making, or both in this order.
+    """
+
+    segments: list[Segment] = []
+    tallies: list[Tally] = []
+    dictionaries: dict[DictionaryName, list[DictionaryFile]] = {}
+
+    @override
+    def files(self) -> Iterator[str]:
         for segment in self.segments:
             yield segment.responses
             yield segment.facts
+        for tally in self.tallies:
+            yield from tally.files
         for part in chain.from_iterable(self.dictionaries.values()):
             yield part.file
+
+    @property
+    def useful_tallies(self) -> list[Tally]:
+        """Those whose segments are all there; of others nobody knows what changed since."""
+        there = {segment.facts for segment in self.segments}
+        return [tally for tally in self.tallies if tally.segments.keys() <= there]
+
+    @property
+    def tally(self) -> Tally | None:
+        """What was counted in advance, if it is complete and of use."""
+        return next((tally for tally in self.useful_tallies if tally.is_complete), None)
 
     def rows_of(self, dictionary: DictionaryName) -> int:
         """Return how many rows a dictionary has; their ids are 0 to that, less one."""
@@ -82,7 +138,7 @@ def read_manifest(lake: Path) -> Manifest | None:
     Raises:
         StoreError: it cannot be read, or a newer release has written it.
     """
-    path = lake / _NAME
+    path = lake / NAME
     try:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
     except FileNotFoundError:
@@ -92,12 +148,12 @@ def read_manifest(lake: Path) -> Manifest | None:
         raise StoreError(message) from error
 
 
-def write_manifest(lake: Path, manifest: Manifest) -> None:
+def write_manifest(lake: Path, manifest: Generation) -> None:
     """Publish a generation: readers see the former one or this one, never a mixture."""
-    temporary = lake / f"{_NAME}.new"
+    temporary = lake / f"{NAME}.new"
     temporary.write_bytes(msgspec.json.encode(manifest))
     sync_to_disk([temporary, lake])
-    temporary.replace(lake / _NAME)
+    temporary.replace(lake / NAME)
     sync_to_disk([lake])
 
 
@@ -111,12 +167,30 @@ def sync_to_disk(paths: Iterable[Path]) -> None:
             os.close(descriptor)
 
 
-def sweep(lake: Path, manifest: Manifest) -> None:
+def replace_generation(lake: Path, before: Generation, after: _Kind) -> _Kind:
+    """Publish a generation whose files are written; the files that it no longer names retire."""
+    old, new = set(before.files()), set(after.files())
+    sync_to_disk(lake / file for file in new - old)
+    now = time.time()
+    retired = [*before.retired, *((file, now) for file in sorted(old - new))]
+    manifest = msgspec.structs.replace(after, retired=retired)
+    write_manifest(lake, manifest)
+    return manifest
+
+
+def without_expired(manifest: _Kind) -> _Kind:
+    """Return a generation without those retired files that may go now."""
+    oldest = time.time() - GRACE_S
+    retired = [old for old in manifest.retired if old[1] > oldest]
+    return msgspec.structs.replace(manifest, retired=retired)
+
+
+def sweep(lake: Path, manifest: Generation) -> None:
     """Remove what no generation names: leftovers of a refresher that was killed.
 
     Only the holder of the lake's lock may call it.
     """
-    named = {_NAME, *manifest.files(), *(file for file, _ in manifest.retired)}
+    named = {NAME, *manifest.files(), *(file for file, _ in manifest.retired)}
     for path in lake.iterdir():
         if path.name not in named and path.is_file():
             path.unlink()

@@ -12,7 +12,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from grabient_ops.analytics.answers import Answer
-from grabient_ops.analytics.manifest import Watermark
+from grabient_ops.analytics.manifest import Topic, Watermark
+from grabient_ops.analytics.refinements import Refinement
 from grabient_ops.errors import StoreError
 
 
@@ -24,12 +25,16 @@ class Snapshot(Protocol):
         """What to remember, so that the next look begins after this state."""
         ...
 
-    def changed(self, since: Watermark) -> list[str] | None:
-        """Return the batches whose answers changed since; None when that cannot be known."""
+    def changed(self, since: Watermark, topic: Topic = "responses") -> list[str] | None:
+        """Return the batches whose rows changed since; None when that cannot be known."""
         ...
 
     def answers(self, batches: Sequence[str] | None) -> Iterator[Answer]:
         """Yield the answers of some batches, or of all."""
+        ...
+
+    def refinements(self, batches: Sequence[str] | None) -> Iterator[Refinement]:
+        """Yield the refined palettes of some batches, or of all."""
         ...
 
 

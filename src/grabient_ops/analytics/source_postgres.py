@@ -12,7 +12,8 @@ import psycopg
 from psycopg import IsolationLevel
 
 from grabient_ops.analytics.answers import ANSWERS, Answer
-from grabient_ops.analytics.manifest import Watermark
+from grabient_ops.analytics.manifest import Topic, Watermark
+from grabient_ops.analytics.refinements import REFINEMENTS, Refinement
 from grabient_ops.errors import StoreError
 
 _PAGE = 10_000
@@ -25,9 +26,9 @@ _CHANGED: LiteralString = """
 SELECT DISTINCT key FROM changes
 WHERE xid >= pg_snapshot_xmin(%(since)s::pg_snapshot)
   AND NOT pg_visible_in_snapshot(xid, %(since)s::pg_snapshot)
-  AND topic = 'responses' AND key <> '*'"""
+  AND topic = %(topic)s AND key <> '*'"""
 
-_OF_BATCHES = " WHERE batch_id = ANY(%(batches)s)"
+_OF_BATCHES = "batch_id = ANY(%(batches)s)"
 
 
 class PostgresSnapshot:
@@ -42,20 +43,27 @@ class PostgresSnapshot:
             "snapshot": snapshot,
         }
 
-    def changed(self, since: Watermark) -> list[str] | None:
+    def changed(self, since: Watermark, topic: Topic = "responses") -> list[str] | None:
         """Return the changed batches; None when transactions were counted elsewhere before."""
         if since.get("cluster") != self.watermark["cluster"]:
             return None
-        keys = self._connection.execute(_CHANGED, {"since": since["snapshot"]})
+        keys = self._connection.execute(_CHANGED, {"since": since["snapshot"], "topic": topic})
         return [key for (key,) in keys]
 
     def answers(self, batches: Sequence[str] | None) -> Iterator[Answer]:
         """Yield the answers of some batches, or of all."""
-        query = ANSWERS if batches is None else ANSWERS + _OF_BATCHES
-        with self._connection.cursor("answers") as cursor:
+        return map(Answer._make, self._rows(f"{ANSWERS} WHERE", batches))
+
+    def refinements(self, batches: Sequence[str] | None) -> Iterator[Refinement]:
+        """Yield the refined palettes of some batches, or of all."""
+        return map(Refinement._make, self._rows(f"{REFINEMENTS} AND", batches))
+
+    def _rows(self, query: str, batches: Sequence[str] | None) -> Iterator[tuple[Any, ...]]:
+        chosen = "true" if batches is None else _OF_BATCHES
+        with self._connection.cursor("rows") as cursor:
             cursor.itersize = _PAGE
-            cursor.execute(query.encode(), {"batches": batches})
-            yield from map(Answer._make, cursor)
+            cursor.execute(f"{query} {chosen}".encode(), {"batches": batches})
+            yield from cursor
 
 
 class PostgresSource:

@@ -6,12 +6,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from grabient_ops.analytics.answers import ANSWERS, Answer
-from grabient_ops.analytics.manifest import Watermark
+from grabient_ops.analytics.manifest import Topic, Watermark
+from grabient_ops.analytics.refinements import REFINEMENTS, Refinement
 from grabient_ops.errors import StoreError
 
-_OF_BATCHES = " WHERE batch_id IN (SELECT value FROM json_each(?))"
+_CHANGED = "SELECT DISTINCT key FROM changes WHERE seq > ? AND topic = ? AND key <> '*'"
+_OF_BATCHES = "batch_id IN (SELECT value FROM json_each(?))"
 
 
 class SqliteSnapshot:
@@ -23,23 +26,25 @@ class SqliteSnapshot:
         seq, at = newest.fetchone() or (0, "")
         self.watermark: Watermark = {"store": "sqlite", "seq": seq, "at": at}
 
-    def changed(self, since: Watermark) -> list[str] | None:
+    def changed(self, since: Watermark, topic: Topic = "responses") -> list[str] | None:
         """Return the changed batches; None when the feed is not the one that was read before."""
         if since.get("store") != "sqlite" or not self._has(since):
             return None
-        keys = self._connection.execute(
-            "SELECT DISTINCT key FROM changes WHERE seq > ? AND topic = 'responses' AND key <> '*'",
-            (since["seq"],),
-        )
+        keys = self._connection.execute(_CHANGED, (since["seq"], topic))
         return [key for (key,) in keys]
 
     def answers(self, batches: Sequence[str] | None) -> Iterator[Answer]:
         """Yield the answers of some batches, or of all."""
+        return map(Answer._make, self._rows(f"{ANSWERS} WHERE", batches))
+
+    def refinements(self, batches: Sequence[str] | None) -> Iterator[Refinement]:
+        """Yield the refined palettes of some batches, or of all."""
+        return map(Refinement._make, self._rows(f"{REFINEMENTS} AND", batches))
+
+    def _rows(self, query: str, batches: Sequence[str] | None) -> Iterator[tuple[Any, ...]]:
         if batches is None:
-            rows = self._connection.execute(ANSWERS)
-        else:
-            rows = self._connection.execute(ANSWERS + _OF_BATCHES, (json.dumps(batches),))
-        return map(Answer._make, rows)
+            return self._connection.execute(f"{query} true")
+        return self._connection.execute(f"{query} {_OF_BATCHES}", (json.dumps(batches),))
 
     def _has(self, since: Watermark) -> bool:
         """Another file, or an older copy of this one, has no such entry of that moment."""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from grabient_ops.analytics.answers import Answer
 from grabient_ops.analytics.lake import LakeWriter, open_lake
+from grabient_ops.analytics.locking import LakeBusyError
+from grabient_ops.analytics.manifest import read_manifest
 from grabient_ops.analytics.source import Snapshot, Source, open_source
 
 OnProgress = Callable[[int], None]
@@ -56,6 +58,38 @@ def sync(
     """
     with closing(open_source(url)) as source:
         return refresh(lake, source, rebuild=rebuild, wait_s=wait_s, on_progress=on_progress)
+
+
+def catch_up(lake: Path, url: str, tell: Callable[[str], None], *, patience_s: float = 2.0) -> None:
+    """Bring the lake up to date for a question, or leave that to the process that is at it.
+
+    While another one holds the lake, what is published will do; where nothing is, this waits.
+
+    Args:
+        lake: the folder.
+        url: the store's SQLAlchemy URL.
+        tell: called with a sentence when the answer will not be of this moment, or takes time.
+        patience_s: how long to wait for the other before looking at what is published.
+
+    Raises:
+        StoreError: as `sync`.
+    """
+    is_told = False
+    while True:
+        try:
+            sync(lake, url, wait_s=patience_s)
+        except LakeBusyError:
+            if manifest := read_manifest(lake):
+                tell(
+                    "another process is bringing the warehouse up to date; this is from generation"
+                    f" {manifest.generation} of {manifest.published_at}"
+                )
+                return
+            if not is_told:
+                tell("another process is filling the warehouse for the first time; waiting for it")
+                is_told = True
+        else:
+            return
 
 
 def refresh(

@@ -10,7 +10,9 @@ from typing import Self
 
 import duckdb
 
-from grabient_ops.analytics.manifest import DictionaryName, Manifest, Segment, read_manifest
+from grabient_ops.analytics.manifest import DictionaryName, Manifest, Segment, Tally, read_manifest
+from grabient_ops.analytics.parquet import nothing, quoted, scan
+from grabient_ops.analytics.refined import REFINED, RefinedManifest, read_refined, refined_view
 from grabient_ops.errors import GrabientError
 
 FACTS = {
@@ -64,10 +66,13 @@ class Warehouse:
     Attributes:
         connection: in-memory DuckDB with the views; use a `cursor()` per thread.
         generation: number of the generation; it stays the same until the lake is opened again.
+        tallied: whether there are two more views: `tallies`, the consensus as it was counted in
+            advance, and `moving`, the palettes for which it may have changed since.
     """
 
     connection: duckdb.DuckDBPyConnection
     generation: int
+    tallied: bool = False
 
     def __enter__(self) -> Self:
         return self
@@ -83,11 +88,19 @@ def open_warehouse(lake: Path) -> Warehouse:
         EmptyLakeError: nothing has been published yet.
         StoreError: the manifest cannot be read.
     """
-    manifest = require_manifest(lake)
+    return open_generation(lake, require_manifest(lake))
+
+
+def open_generation(lake: Path, manifest: Manifest) -> Warehouse:
+    """Open any one generation of a lake."""
     connection = connect()
+    tally = manifest.tally
     for statement in statements_of(lake, manifest):
         connection.execute(statement)
-    return Warehouse(connection, manifest.generation)
+    if tally:
+        connection.execute(f"CREATE VIEW tallies AS FROM {scan(lake, tally.files)}")
+        connection.execute(f"CREATE VIEW moving AS {_moving(lake, manifest.segments, tally)}")
+    return Warehouse(connection, manifest.generation, tallied=tally is not None)
 
 
 def view_statements(lake: Path) -> list[str]:
@@ -110,7 +123,7 @@ def connect() -> duckdb.DuckDBPyConnection:
     connection.execute("SET enable_progress_bar = false")
     # Without it, a query that outgrows memory makes a folder where the command was called.
     spill = Path(gettempdir()) / f"grabient-ops-duckdb-{os.getuid()}"
-    connection.execute(f"SET temp_directory = {_quoted(str(spill))}")
+    connection.execute(f"SET temp_directory = {quoted(str(spill))}")
     return connection
 
 
@@ -125,20 +138,31 @@ def statements_of(lake: Path, manifest: Manifest) -> list[str]:
     views["facts"] = _rows(lake, manifest.segments, "facts", FACTS)
     views["lake_info"] = (
         f"SELECT {manifest.generation} AS generation,"
-        f" {_quoted(json.dumps(manifest.watermark))} AS watermark,"
-        f" {_quoted(manifest.published_at)}::TIMESTAMP AS published_at"
+        f" {quoted(json.dumps(manifest.watermark))} AS watermark,"
+        f" {quoted(manifest.published_at)}::TIMESTAMP AS published_at"
     )
+    refined = lake / REFINED
+    views["refined"] = refined_view(refined, read_refined(refined) or RefinedManifest())
     made = [f"CREATE VIEW {name} AS {query}" for name, query in views.items()]
     return [*made, _ANSWERS, _VOTES]
 
 
-def scan(lake: Path, files: Sequence[str]) -> str:
-    """Return the table function that reads files of a lake."""
-    return f"read_parquet([{', '.join(_quoted(str(lake / file)) for file in files)}])"
+def _moving(lake: Path, segments: Sequence[Segment], tally: Tally) -> str:
+    """A palette moves when an answer about it was added, replaced or removed since."""
+    moved = [nothing({"palette_id": "INTEGER"})]
+    for segment in segments:
+        rows = f"FROM {scan(lake, [segment.responses])} SELECT palette_id"
+        then = tally.segments.get(segment.facts)
+        died = set(segment.dead).difference(then or ())
+        if then is None:
+            moved.append(rows)
+        elif died:
+            moved.append(f"{rows} WHERE batch_no IN ({', '.join(map(str, died))})")
+    return f"FROM ({' UNION ALL '.join(moved)}) SELECT DISTINCT palette_id"
 
 
 def _table(lake: Path, files: Sequence[str], columns: Mapping[str, str]) -> str:
-    return f"FROM {scan(lake, files)} SELECT {', '.join(columns)}" if files else _nothing(columns)
+    return f"FROM {scan(lake, files)} SELECT {', '.join(columns)}" if files else nothing(columns)
 
 
 def _rows(lake: Path, segments: Sequence[Segment], table: str, columns: Mapping[str, str]) -> str:
@@ -157,12 +181,3 @@ def live(lake: Path, segment: Segment, table: str) -> str:
     if not segment.dead:
         return source
     return f"(FROM {source} WHERE batch_no NOT IN ({', '.join(map(str, segment.dead))}))"
-
-
-def _nothing(columns: Mapping[str, str]) -> str:
-    empty = (f"NULL::{kind} AS {name}" for name, kind in columns.items())
-    return f"SELECT {', '.join(empty)} WHERE false"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from grabient_ops.cli import model_questions, questions
-from grabient_ops.cli.asking import lake_of, refresh
+from grabient_ops.cli.asking import lake_of, refresh, refresh_refined
 from grabient_ops.cli.common import Json, open_app, print_json, print_line, print_table, warn
+from grabient_ops.cli.convergence import convergence
 from grabient_ops.cli.legible import legible
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ def sync(
     """Bring the warehouse up to date; a running worker does it by itself."""
     opened = open_app()
     done = refresh(opened, rebuild=rebuild)
+    opened.refresh_refined()
     if as_json:
         print_json(asdict(done))
     else:
@@ -40,7 +42,7 @@ def sync(
 app.command()(questions.consensus)
 app.command("top-tags")(questions.top_tags)
 app.command()(questions.versions)
-app.command()(questions.convergence)
+app.command()(convergence)
 app.command()(model_questions.agreement)
 app.command()(model_questions.reliability)
 app.command()(model_questions.accuracy)
@@ -61,6 +63,7 @@ def sql(
 
     opened = open_app()
     refresh(opened)
+    refresh_refined(opened)
     text = sys.stdin.read() if statement == "-" else statement
     limits = Limits(rows=rows, timeout_s=timeout_s, memory_mb=memory_mb)
     table = run_query(lake_of(opened), text, limits=limits)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from grabient_ops.analytics.questions.asking import Selection
+    from grabient_ops.analytics.questions.usage import ModelPrices
     from grabient_ops.analytics.sync import Synced
     from grabient_ops.analytics.warehouse import Warehouse
     from grabient_ops.app import App
@@ -73,6 +74,16 @@ def refresh(app: "App", *, rebuild: bool = False) -> "Synced":
     return sync(lake_of(app), app.settings.store_url, rebuild=rebuild)
 
 
+def refresh_refined(app: "App") -> None:
+    """Bring the refined palettes up to date; while that fails, what is there has to do."""
+    from grabient_ops.errors import GrabientError
+
+    try:
+        app.refresh_refined()
+    except GrabientError as error:
+        warn(f"refined palettes are as they were before: {error}")
+
+
 @contextmanager
 def fresh_warehouse(
     app: "App | None" = None, engine: EngineName = "duckdb"
@@ -112,6 +123,15 @@ def selection(
     from grabient_ops.analytics.questions.asking import Selection
 
     return Selection(prompts or (), models or (), runs or ())
+
+
+def model_prices(app: "App") -> "Iterator[ModelPrices]":
+    """Return what the catalog knows of prices."""
+    from grabient_ops.analytics.questions.usage import ModelPrices
+
+    for model in app.catalog.models:
+        prices = (getattr(model.prices, name, None) for name in ModelPrices._fields[2:])
+        yield ModelPrices(model.provider, model.id, *prices)
 
 
 def draw(figure: "Figure", path: Path) -> None:

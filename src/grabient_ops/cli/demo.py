@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from grabient_ops.cli.common import Json, console, open_app, print_json, print_line, usd, warn
+from grabient_ops.cli.common import Json, open_app, print_json
 from grabient_ops.errors import ConfigError, GrabientError
 
 if TYPE_CHECKING:
@@ -26,7 +26,10 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Run the whole pipeline against the built-in sandbox, then report; no key, no cost."""
+    from grabient_ops.cli.asking import refresh_refined
+    from grabient_ops.cli.demo_report import print_demo
     from grabient_ops.cli.session import work_until_done
+    from grabient_ops.pipeline.images import generate
     from grabient_ops.pipeline.status import read_status
     from grabient_ops.pipeline.tagging import request_runs
 
@@ -35,16 +38,19 @@ def demo(
     with _sandbox(home, seed) as environment:
         os.environ.update(environment)
         os.environ.setdefault("GRABIENT_OPS_POLL_SECONDS", "0.2")
+        os.environ.setdefault("GRABIENT_OPS_REFINE_AFTER_TAGGING", "true")
         app = open_app()
         _claim_home(app)
         _bring_palettes(app, palettes)
+        generate(app.store, app.pictures)
         request_runs(app.services, app.catalog.defaults(), runs, palettes)
         work_until_done(app)
+        refresh_refined(app)
     report = _report(app, read_status(app.services), time.monotonic() - started)
     if as_json:
         print_json(report)
     else:
-        _print_report(report)
+        print_demo(app, report)
 
 
 def _choose_home() -> Path:
@@ -111,26 +117,11 @@ def _bring_palettes(app: "App", count: int) -> None:
 
 
 def _report(app: "App", status: dict[str, Any], elapsed_s: float) -> dict[str, Any]:
-    costs = [row["cost_usd"] for row in status["models"]]
-    total = None if None in costs else round(sum(costs), 8)
+    from grabient_ops.pipeline.costs import report_costs
+
     return {
         **status,
         "elapsed_s": round(elapsed_s, 3),
-        "cost_usd": total,
+        "cost_usd": report_costs(app.services, "model", None)["total"]["cost_usd"],
         "home": str(app.settings.home.resolve()),
     }
-
-
-def _print_report(report: dict[str, Any]) -> None:
-    from grabient_ops.cli.status import render_status
-
-    console().print(render_status(report))
-    runs = report["runs"]
-    expected, succeeded = (sum(run[key] for run in runs) for key in ("expected", "succeeded"))
-    print_line(
-        f"{report['palettes']:,} palettes x {len(report['models'])} models x "
-        f"{report['target_runs']} runs: {succeeded:,} of {expected:,} requests tagged, "
-        f"{usd(report['cost_usd'])} at batch prices, {report['elapsed_s']:.1f} s"
-    )
-    print_line(f"home: {report['home']}")
-    warn("the answers came from the sandbox; nothing was spent")

@@ -1,7 +1,7 @@
 """`grabient-ops errors`."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -13,7 +13,7 @@ from grabient_ops.errors import ConfigError
 
 if TYPE_CHECKING:
     from grabient_ops.app import App
-    from grabient_ops.store.responses import StoredError
+    from grabient_ops.store.failures import StoredError
 
 
 class _ListByDefault(TyperGroup):
@@ -34,6 +34,10 @@ Model = Annotated[str | None, typer.Option(help="Only this model, by the provide
 Provider = Annotated[str | None, typer.Option(help="Only this provider.")]
 Run = Annotated[int | None, typer.Option(min=1, help="Only this run.")]
 Batch = Annotated[str | None, typer.Option(help="Only this batch; its beginning will do.")]
+KIND_NAMES = ("tagging", "refinement")
+Kind = Annotated[
+    Literal["tagging", "refinement"] | None, typer.Option(help="Only this stage. Default: both.")
+]
 
 _SHOWN_ROWS = 50
 _SHOWN_CHARACTERS = 2000
@@ -46,31 +50,34 @@ def list_(
     provider: Provider = None,
     run: Run = None,
     batch: Batch = None,
+    kind: Kind = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="How many; default: 50, with --json all.")
     ] = None,
-    after: Annotated[int, typer.Option(metavar="ID", help="Begin after this failure.")] = 0,
+    after: Annotated[
+        int, typer.Option(metavar="ID", help="Begin after this failure of the stage.")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Count failures by class and model; with a filter, list them with what the model wrote."""
-    from grabient_ops.store.responses import list_errors
+    from grabient_ops.store.failures import list_errors
 
     app = open_app()
     equal = _filters(app, class_, model, provider, run, batch)
-    if not (as_json or limit or after or any(equal.values())):
+    if not (as_json or limit or after or kind or any(equal.values())):
         _print_groups(app)
         return
     if limit is None and not as_json:
         limit = _SHOWN_ROWS
-    with app.store.read() as connection:
-        found = list_errors(connection, limit=limit, after=after, **equal)
+    found: dict[str, list[StoredError]] = {}
+    for stage in _stages(kind, after):
+        with app.store.read() as connection:
+            found[stage] = list_errors(connection, stage, limit=limit, after=after, **equal)
     if as_json:
-        print_json([error._asdict() for error in found])
+        print_json([{"kind": s, **error._asdict()} for s in found for error in found[s]])
         return
-    for error in found:
-        _print_error(error)
-    more = f"; --after {found[-1].id} shows what follows" if len(found) == limit else ""
-    warn(f"{len(found):,} failures{more}")
+    for stage, errors in found.items():
+        _print_errors(stage, errors, limit)
 
 
 @app.command()
@@ -80,15 +87,18 @@ def retry(
     provider: Provider = None,
     run: Run = None,
     batch: Batch = None,
+    kind: Kind = None,
     as_json: Json = False,
 ) -> None:
     """Have failed requests asked again, as if they had not been; answered ones are left alone."""
-    from grabient_ops.store.responses import excuse_errors
+    from grabient_ops.store.failures import excuse_errors
 
     app = open_app()
     equal = _filters(app, class_, model, provider, run, batch)
+    now = app.services.now()
     with app.store.write() as connection:
-        count = excuse_errors(connection, app.services.now(), **equal)
+        stages = [kind] if kind else KIND_NAMES
+        count = sum(excuse_errors(connection, now, stage, **equal) for stage in stages)
     if as_json:
         print_json({"requests": count})
         return
@@ -137,18 +147,34 @@ def _batch_id(app: "App", text: str) -> str:
 
 
 def _print_groups(app: "App") -> None:
-    from grabient_ops.store.responses import count_strays, group_errors
+    from grabient_ops.store.failures import group_errors
+    from grabient_ops.store.responses import count_strays
 
     with app.store.read() as connection:
-        groups = group_errors(connection)
+        groups = [(kind, group) for kind in KIND_NAMES for group in group_errors(connection, kind)]
         strays = count_strays(connection)
     rows = [
-        (group.error_class, f"{group.provider}/{group.model}", group.failures, group.unanswered)
-        for group in groups
-    ]
-    print_table(["class", "model", "#failures", "#unanswered"], rows)
+        (kind, group.error_class, f"{group.provider}/{group.model}", group.failures,
+         group.unanswered)
+        for kind, group in groups
+    ]  # fmt: skip
+    print_table(["stage", "class", "model", "#failures", "#unanswered"], rows)
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(strays.items()))
     print_line(f"lines that belong to no open request: {kinds or 'none'}")
+
+
+def _stages(kind: str | None, after: int) -> Sequence[str]:
+    """Ids are counted by stage, so only one can be gone on with: tagging unless one is named."""
+    if kind is not None:
+        return [kind]
+    return KIND_NAMES[:1] if after else KIND_NAMES
+
+
+def _print_errors(stage: str, errors: "Sequence[StoredError]", limit: int | None) -> None:
+    for error in errors:
+        _print_error(error)
+    more = f"; --kind {stage} --after {errors[-1].id} shows what follows"
+    warn(f"{len(errors):,} failures of {stage}{more if len(errors) == limit else ''}")
 
 
 def _print_error(error: "StoredError") -> None:

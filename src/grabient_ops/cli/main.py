@@ -8,14 +8,18 @@ import typer
 from grabient_ops.cli import (
     analytics,
     batches,
+    cost,
     demo,
     doctor,
     errors,
+    images,
     models,
     palettes,
     prompts,
+    refine,
     reparse,
     sandbox,
+    search,
     status,
     tag,
     worker,
@@ -36,14 +40,18 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(sandbox.sandbox)
 app.add_typer(palettes.app, name="palettes")
+app.add_typer(images.app, name="images")
 app.command()(tag.tag)
+app.command()(refine.refine)
 app.command()(status.status)
 app.add_typer(workflows.app, name="workflows")
 app.add_typer(batches.app, name="batches")
 app.add_typer(errors.app, name="errors")
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(models.app, name="models")
+app.add_typer(cost.app, name="cost")
 app.add_typer(analytics.app, name="analytics")
+app.command()(search.search)
 app.command()(reparse.reparse)
 app.command()(worker.worker)
 app.command()(doctor.doctor)

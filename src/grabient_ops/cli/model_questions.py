@@ -13,6 +13,7 @@ from grabient_ops.cli.asking import (
     draw,
     fresh_warehouse,
     model_name,
+    model_prices,
     percent,
     selection,
 )
@@ -20,14 +21,7 @@ from grabient_ops.cli.common import Json, open_app, print_json, print_line, prin
 from grabient_ops.cli.legible import legible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from grabient_ops.analytics.questions.usage import ModelPrices, Part, Used
-    from grabient_ops.app import App
-
-_PRICES = (
-    "input", "cached_input", "output", "batch_input", "batch_cached_input", "batch_output",
-)  # fmt: skip
+    from grabient_ops.analytics.questions.usage import Part, Used
 
 
 def agreement(
@@ -138,7 +132,7 @@ def usage(
     app = open_app()
     parts = [part for part in PARTS if part in (by or ("provider", "model"))]
     with fresh_warehouse(app) as warehouse:
-        rows = ask(warehouse, _prices(app), selection(prompt, model, run), by=parts)
+        rows = ask(warehouse, model_prices(app), selection(prompt, model, run), by=parts)
     if plot is not None:
         from grabient_ops.analytics.plots import plot_cost
 
@@ -147,14 +141,6 @@ def usage(
         print_json([{**row._asdict(), "saved_usd": row.saved_usd} for row in rows])
     else:
         _print_usage(rows, parts)
-
-
-def _prices(app: "App") -> "Iterator[ModelPrices]":
-    from grabient_ops.analytics.questions.usage import ModelPrices
-
-    for model in app.catalog.models:
-        prices = (getattr(model.prices, name, None) for name in _PRICES)
-        yield ModelPrices(model.provider, model.id, *prices)
 
 
 def _print_usage(rows: "list[Used]", parts: "list[Part]") -> None:

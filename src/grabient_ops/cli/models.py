@@ -18,7 +18,7 @@ _PRICES = (
 )  # fmt: skip
 _SENT = (
     "structured_output", "temperature", "max_output_tokens", "extra",
-    "batch_requests", "batch_bytes", "queue_tokens", "as_of", "source",
+    "batch_requests", "batch_bytes", "queue_tokens", "image_tokens", "as_of", "source",
 )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,20 +18,21 @@ app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Look at the prompts, and choose one."
 )
 _VERSION_HELP = "Version or its beginning."
+Kind = Annotated[Literal["tagging", "refinement"], typer.Option(help="The stage it is for.")]
 
 
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """List prompt versions, newest first, with the answers under each."""
-    from grabient_ops.pipeline.tagging import current_prompt
+    from grabient_ops.pipeline.prompting import current_prompt
     from grabient_ops.store.prompts import list_prompts
 
     services = _services()
     with services.store.read() as connection:
         found = list_prompts(connection)
-        current = current_prompt(connection)
+        current = {current_prompt(connection), current_prompt(connection, "refinement")}
     documents = [
-        {**_document(prompt), "answers": answers, "current": prompt.version == current}
+        {**_document(prompt), "answers": answers, "current": prompt.version in current}
         for prompt, answers in found
     ]
     if as_json:
@@ -48,7 +49,7 @@ def list_(as_json: Json = False) -> None:
 @app.command()
 def show(
     version: Annotated[
-        str | None, typer.Argument(help=f"{_VERSION_HELP} Default: the one in use.")
+        str | None, typer.Argument(help=f"{_VERSION_HELP} Default: the one that tags now.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -92,12 +93,13 @@ def register(
         str, typer.Option("--message", "-m", help="One line on what this version is about.")
     ],
     use: Annotated[bool, typer.Option(help="Make it the prompt of new passes.")] = True,
+    kind: Kind = "tagging",
     as_json: Json = False,
 ) -> None:
-    """Keep a tagging prompt; passes in flight go on with theirs."""
-    from grabient_ops.pipeline.tagging import register_prompt_text
+    """Keep a prompt; passes in flight go on with theirs."""
+    from grabient_ops.pipeline.prompting import register_prompt_text
 
-    version, is_new = register_prompt_text(_services(), _read(file), message, use=use)
+    version, is_new = register_prompt_text(_services(), _read(file), message, use=use, kind=kind)
     if as_json:
         print_json({"version": version, "new": is_new, "current": use})
         return
@@ -108,12 +110,13 @@ def register(
 @app.command()
 def use(
     version: Annotated[str, typer.Argument(help=f"{_VERSION_HELP} `builtin`: the release's own.")],
+    kind: Kind = "tagging",
     as_json: Json = False,
 ) -> None:
     """Make a registered prompt the one of new passes."""
-    from grabient_ops.pipeline.tagging import use_prompt
+    from grabient_ops.pipeline.prompting import use_prompt
 
-    chosen = use_prompt(_services(), version)
+    chosen = use_prompt(_services(), version, kind)
     if as_json:
         print_json({"version": chosen, "current": True})
     else:
@@ -122,7 +125,7 @@ def use(
 
 def _services() -> "Services":
     """Return the parts; the built-in prompt is registered from here on."""
-    from grabient_ops.pipeline.tagging import register_builtin
+    from grabient_ops.pipeline.prompting import register_builtin
 
     services = open_app().services
     register_builtin(services)
@@ -130,7 +133,7 @@ def _services() -> "Services":
 
 
 def _find(services: "Services", version: str | None) -> "PromptVersion":
-    from grabient_ops.pipeline.tagging import current_prompt
+    from grabient_ops.pipeline.prompting import current_prompt
     from grabient_ops.store.prompts import get_prompt
 
     with services.store.read() as connection:

@@ -221,32 +221,3 @@ def _print_difference(rows: "list[TagDifference]") -> None:
     ]  # fmt: skip
     columns = ["category", "tag", "#old", "#new", "#difference", "#z", "#p", "#q", ""]
     print_table(columns, cells)
-
-
-def convergence(
-    category: Category = None,
-    prompt: Prompts = None,
-    model: Models = None,
-    run: Runs = None,
-    plot: Plot = None,
-    as_json: Json = False,
-) -> None:
-    """Show how much the consensus still moves with each run."""
-    from grabient_ops.analytics.questions.convergence import convergence as ask
-
-    with fresh_warehouse() as warehouse:
-        found = ask(warehouse, selection(prompt, model, run))
-    rows = [row for row in found if category in {None, row.category}]
-    if plot is not None:
-        from grabient_ops.analytics.plots import plot_convergence
-
-        draw(plot_convergence(rows), plot)
-    if as_json:
-        print_json([row._asdict() for row in rows])
-        return
-    cells = [
-        (row.category, row.run, f"{row.palettes:,}", f"{row.distance:.3f}", percent(row.stable),
-         bar(row.stable))
-        for row in rows
-    ]  # fmt: skip
-    print_table(["category", "#run", "#palettes", "#distance", "#stable", ""], cells)

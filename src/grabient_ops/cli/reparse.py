@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -20,15 +21,18 @@ def reparse(
     as_json: Json = False,
 ) -> None:
     """Read every stored answer again with this release's parser; asks and pays for nothing."""
-    from grabient_ops.pipeline.reparse import Reparser
+    from grabient_ops.pipeline.reparse import Reparsed, Reparser
+    from grabient_ops.pipeline.stages import STAGES
     from grabient_ops.store.responses import count_reparsable
 
     services = open_app().services
     with services.store.read() as connection:
-        total = count_reparsable(connection)
-    reparser = Reparser(services, dry_run=dry_run, allow_loss=allow_loss)
+        total = sum(count_reparsable(connection, stage.table) for stage in STAGES.values())
+    result = Reparsed()
     with _progress_bar(total) as show:
-        result = reparser.run(show)
+        for stage in STAGES.values():
+            reparser = Reparser(services, stage, dry_run=dry_run, allow_loss=allow_loss)
+            result += reparser.run(partial(show, result.read))
     if as_json:
         print_json(asdict(result))
         return
@@ -44,13 +48,16 @@ def reparse(
 
 
 @contextmanager
-def _progress_bar(total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar on a terminal, nothing elsewhere; the block calls the yielded function."""
+def _progress_bar(total: int) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on a terminal, nothing elsewhere.
+
+    The block calls the yielded function with the answers read by former stages, and by this one.
+    """
     if not sys.stderr.isatty():
-        yield lambda _done: None
+        yield lambda _before, _done: None
         return
     from rich.progress import Progress
 
     with Progress(console=console(stderr=True)) as progress:
         task = progress.add_task("reading answers", total=total)
-        yield lambda done: progress.update(task, completed=done)
+        yield lambda before, done: progress.update(task, completed=before + done)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 _SHOW_EVERY_S = 0.5
 _FOLLOW_EVERY_S = 0.5
+_STANDSTILL_AFTER_S = 6.0
+"""The worker that is followed looks at least every five seconds whether there is room again."""
 
 
 def work_until_done(app: "App") -> None:
@@ -79,6 +81,8 @@ def _work(app: "App", *, until_done: bool) -> None:
             0 if stopped == [signal.SIGTERM] else 130,
         )
     _complain(app, standstill.blocked)
+    if standstill.over_budget:
+        raise GrabientError(standstill.over_budget)
 
 
 def _leave(text: str, code: int) -> NoReturn:
@@ -115,17 +119,32 @@ def _complain(app: "App", blocked: "Mapping[tuple[str, str], Block]") -> None:
 
 def _follow(app: "App") -> bool:
     """Watch the worker that holds the home; False when it ended before all was done."""
-    from grabient_ops.pipeline.status import read_status
+    from grabient_ops.pipeline.status import is_all_answered
 
     warn("another worker holds the home: following it")
+    standing_since: float | None = None
     with progress_display(app) as show:
         while True:
             show()
-            if not any(run["pending"] for run in read_status(app.services)["runs"]):
+            if is_all_answered(app.services):
                 return True
+            standstill = _standstill(app)
+            if standstill is None:
+                standing_since = None
+            elif standing_since is None:
+                standing_since = time.monotonic()
+            elif time.monotonic() - standing_since > _STANDSTILL_AFTER_S:
+                raise GrabientError(standstill)
             if not _is_held(app):
                 return False
             time.sleep(_FOLLOW_EVERY_S)
+
+
+def _standstill(app: "App") -> str | None:
+    from grabient_ops.pipeline.budget import explain_standstill
+
+    with app.store.read() as connection:
+        return explain_standstill(connection)
 
 
 def _is_held(app: "App") -> bool:

@@ -58,6 +58,8 @@ def render_status(document: dict[str, Any]) -> "Group":
         f"{document['palettes']:,} palettes, prompt {document['prompt_version']}, "
         f"run {document['current_run']} of {document['target_runs']}"
     )
+    if document["saved_requests"]:
+        head.append(f"; {document['saved_requests']:,} requests saved by settled palettes")
     states = ", ".join(f"{count} {state}" for state, count in document["batches"].items())
     if not document["runs"]:
         return Group(head, Text("nothing has been asked yet; `grabient-ops tag --wait` begins"))
@@ -66,6 +68,10 @@ def render_status(document: dict[str, Any]) -> "Group":
         _table("run", [(str(run["run_number"]), run) for run in document["runs"]]),
         _table("model", [(f"{m['provider']}/{m['model']}", m) for m in document["models"]]),
         Text(f"batches: {states or 'none'}"),
+        Text(
+            "refinement: {refined:,} of {ready:,} palettes, {pending:,} pending, "
+            "{failed:,} failed".format(**document["refinement"])
+        ),
     )
 
 

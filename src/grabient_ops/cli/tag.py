@@ -1,14 +1,16 @@
 """`grabient-ops tag`."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grabient_ops.cli.common import Json, open_app, print_json, print_line, usd, warn
+from grabient_ops.cli.budgets import Budget, NoBudget, open_pass_of, print_estimate, read_budget
+from grabient_ops.cli.common import Json, open_app, print_json, print_line, warn
 
 if TYPE_CHECKING:
     from grabient_ops.app import App
-    from grabient_ops.pipeline.estimate import Estimate
+    from grabient_ops.pipeline.passes import Budget as Wanted
+    from grabient_ops.pipeline.passes import Wish
     from grabient_ops.providers.catalog import Model
 
 
@@ -23,9 +25,19 @@ def tag(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only so many palettes, oldest first.")
     ] = None,
-    budget: Annotated[
-        float | None, typer.Option(min=0, help="USD; refuse what may cost more than this.")
+    adaptive: Annotated[
+        bool, typer.Option("--adaptive", help="Leave palettes out once their tags have settled.")
+    ] = False,
+    flips: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="With --adaptive: a palette has settled when another run is expected to flip "
+            "fewer tags than this. Default: 0.5.",
+        ),
     ] = None,
+    budget: Budget = None,
+    no_budget: NoBudget = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be asked and what it costs.")
     ] = False,
@@ -38,24 +50,47 @@ def tag(
     from grabient_ops.pipeline.estimate import estimate_runs
     from grabient_ops.pipeline.tagging import request_runs
 
+    threshold = _threshold(flips, adaptive=adaptive)
     app = open_app()
     app.refuse_mixing()
     models = choose_models(app, model or [], provider or [])
+    amount = read_budget(budget, lift=no_budget)
+    wish = tagging_wish(app, models, amount, runs=runs, limit=limit, flips=threshold)
     estimate = estimate_runs(app.services, models, runs, limit)
-    if budget is not None:
-        _check_budget(estimate, budget)
     if dry_run:
-        _print_estimate(estimate, as_json=as_json)
+        print_estimate(app, wish, estimate, as_json=as_json)
         return
-    _warn_about_keys(app, models)
-    request_runs(app.services, models, runs, limit)
+    warn_about_keys(app, models)
+    open_pass_of(app, wish, estimate)
+    request_runs(app.services, models, runs, limit, flips=threshold)
     if wait:
-        _wait(app, as_json=as_json)
+        wait_until_done(app, as_json=as_json)
     elif as_json:
         print_json({"requests": estimate.requests, "models": [m.id for m in models], "runs": runs})
     else:
         print_line(f"{estimate.requests:,} requests are due; a running worker sends them now")
         print_line("no worker yet? `grabient-ops worker` works until stopped, `tag --wait` once")
+
+
+def _threshold(flips: float | None, *, adaptive: bool) -> float | None:
+    """Return the expected flips below which a palette has settled; None when none ever does."""
+    from grabient_ops.pipeline.adaptive import USUAL_FLIPS
+
+    if flips is not None and not adaptive:
+        raise typer.BadParameter("it needs --adaptive", param_hint="--flips")
+    return (USUAL_FLIPS if flips is None else flips) if adaptive else None
+
+
+def tagging_wish(
+    app: "App", models: "list[Model]", budget: "Wanted", **words: float | None
+) -> "Wish":
+    """Return what is asked for, so that the same words are known again."""
+    from grabient_ops.pipeline.passes import Wish
+    from grabient_ops.pipeline.prompting import current_prompt
+
+    with app.store.read() as connection:
+        version = current_prompt(connection)
+    return Wish("tagging", version, models, words, budget)
 
 
 def choose_models(app: "App", names: list[str], providers: list[str]) -> "list[Model]":
@@ -86,17 +121,12 @@ def choose_models(app: "App", names: list[str], providers: list[str]) -> "list[M
     return chosen
 
 
-def _check_budget(estimate: "Estimate", budget: float) -> None:
-    from grabient_ops.errors import ConfigError
+def warn_about_keys(app: "App", models: "list[Model]") -> None:
+    """Say which models must wait for a key.
 
-    if estimate.most_usd is None:
-        raise ConfigError("a model without a known price cannot be used under a budget")
-    if estimate.most_usd > budget:
-        message = f"this may cost up to {usd(estimate.most_usd)}, over the budget of {usd(budget)}"
-        raise ConfigError(f"{message}; nothing was sent")
-
-
-def _warn_about_keys(app: "App", models: "list[Model]") -> None:
+    Raises:
+        ConfigError: all of them must.
+    """
     from grabient_ops.errors import ConfigError
 
     missing: dict[str, list[str]] = {}
@@ -110,18 +140,8 @@ def _warn_about_keys(app: "App", models: "list[Model]") -> None:
         warn(f"{variable} is not set: {', '.join(blocked)} must wait; the others go on")
 
 
-def _print_estimate(estimate: "Estimate", *, as_json: bool) -> None:
-    document: dict[str, Any] = estimate.to_json()
-    if as_json:
-        print_json(document)
-        return
-    print_line(f"{estimate.requests:,} requests, about {estimate.input_tokens:,} tokens in, "
-               f"{estimate.output_tokens:,} out")  # fmt: skip
-    print_line(f"about {usd(estimate.batch_usd)} (at most {usd(estimate.most_usd)}); "
-               f"without batches {usd(estimate.standard_usd)}")  # fmt: skip
-
-
-def _wait(app: "App", *, as_json: bool) -> None:
+def wait_until_done(app: "App", *, as_json: bool) -> None:
+    """Work until all is answered, then print the status, also when something was left undone."""
     from grabient_ops.cli.common import console
     from grabient_ops.cli.session import work_until_done
     from grabient_ops.cli.status import render_status

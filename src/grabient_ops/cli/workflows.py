@@ -18,7 +18,8 @@ Id = Annotated[str, typer.Argument(help="Id of the workflow or of its batch, or 
 @app.command("list")
 def list_(
     state: Annotated[
-        str | None, typer.Option(help="running, 'waiting to start', done, failed or canceled.")
+        str | None,
+        typer.Option(help="running, 'waiting to start', over_budget, done, failed or canceled."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 50,
     as_json: Json = False,

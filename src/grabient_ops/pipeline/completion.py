@@ -8,8 +8,9 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from grabient_ops.pipeline.batches import NEVER_SENT
-from grabient_ops.pipeline.ingest import failure
+from grabient_ops.pipeline.refinement import chain_refinement
 from grabient_ops.pipeline.services import Services
+from grabient_ops.pipeline.stages import billed, stage_of
 from grabient_ops.pipeline.waiting import End
 from grabient_ops.store.batches import (
     QUEUE_FULL,
@@ -23,7 +24,9 @@ from grabient_ops.store.batches import (
 from grabient_ops.store.changes import announce
 from grabient_ops.store.completions import Ending, claim
 from grabient_ops.store.responses import store_responses
+from grabient_ops.store.spending import settle
 from grabient_ops.tagging.outcome import ErrorClass
+from grabient_ops.tagging.usage import Usage
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +60,7 @@ def complete(services: Services, workflow_id: str, batch_id: str, outcome: End |
             _close_broken(connection, batch, outcome, now)
         else:
             _close_ended(connection, batch, outcome, now)
+        chain_refinement(connection, services, services.refine_after, batch.prompt_version)
     if not isinstance(outcome, Exception):
         shutil.rmtree(services.spool_of(batch_id), ignore_errors=True)
     return True
@@ -84,7 +88,10 @@ def _close_ended(connection: Connection, batch: Batch, end: End, at: datetime) -
     _fail_unanswered(connection, batch, _UNANSWERED[how], message, at)
     state = "failed" if how == "rejected" else how
     error_class = str(ErrorClass.INVALID_REQUEST) if how == "rejected" else None
-    _end(connection, batch, at, state, error_class=error_class, error=end["message"])
+    _end(
+        connection, batch, at, state, error_class=error_class, error=end["message"],
+        may_be_billed=_UNANSWERED[how] is ErrorClass.MISSING,
+    )  # fmt: skip
 
 
 def _close_broken(connection: Connection, batch: Batch, error: Exception, at: datetime) -> None:
@@ -107,7 +114,7 @@ def _fail_unanswered(
     at: datetime,
 ) -> None:
     """Give every request that no line answered its own error, so that nothing is unaccounted."""
-    same = batch.same()
+    stage, same = stage_of(batch), batch.same()
     open_requests = [item for item in list_requests(connection, batch.id) if item.state == "open"]
     rows = [
         {
@@ -117,18 +124,17 @@ def _fail_unanswered(
             "batch_id": batch.id,
             "excused": False,
             "created_at": at,
-            "input_tokens": 0,
-            "output_tokens": 0,
-            "cached_tokens": 0,
-            "reasoning_tokens": 0,
-            **failure(str(error_class), message),
+            **billed(Usage(), 0),
+            **stage.failure(str(error_class), message),
         }
         for request in open_requests
     ]
-    store_responses(connection, same, rows)
-    close_requests(connection, batch.id, [item.position for item in open_requests], "missing")
+    positions = [item.position for item in open_requests]
+    stage.add_shown(connection, batch, rows, positions)
+    store_responses(connection, stage.table, same, rows)
+    close_requests(connection, batch.id, positions, "missing")
     if rows:
-        announce(connection, "responses", [batch.id], at)
+        announce(connection, stage.topic, [batch.id], at)
 
 
 def _end(
@@ -136,6 +142,9 @@ def _end(
     batch: Batch,
     at: datetime,
     state: str,
+    *,
+    may_be_billed: bool = False,
     **error: str | None,
 ) -> None:
     update_batch(connection, batch.id, at, state=state, ended_at=at, **error)
+    settle(connection, batch, at, may_be_billed=may_be_billed)

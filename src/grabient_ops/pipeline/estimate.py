@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from grabient_ops.pipeline.bounds import TAGGING_MESSAGE_BYTES, most_input_tokens, request_bound
+from grabient_ops.pipeline.limits import PICO
+from grabient_ops.pipeline.prompting import current_content, current_prompt
 from grabient_ops.pipeline.services import Services
-from grabient_ops.pipeline.tagging import current_prompt
 from grabient_ops.providers.catalog import Model
+from grabient_ops.store.costs import MeanUsage, mean_usage
 from grabient_ops.store.palettes import count_palettes, first_seeds
-from grabient_ops.store.prompts import get_prompt
 from grabient_ops.store.responses import count_successes
 from grabient_ops.tagging.message import user_messages
-from grabient_ops.tagging.prompts import tagging_prompt
 from grabient_ops.tagging.usage import Usage
 
 _CHARACTERS_PER_TOKEN = 3.2
@@ -40,11 +41,33 @@ class Estimate:
     most_usd: float | None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document that `tag --dry-run --json` prints."""
+        """Return the document that `--dry-run --json` prints."""
         saved = None
         if self.batch_usd is not None and self.standard_usd is not None:
             saved = self.standard_usd - self.batch_usd
         return {**asdict(self), "saved_usd": saved}
+
+
+class Share(NamedTuple):
+    """One model's part of a pass.
+
+    Attributes:
+        requests: how many it is to be asked.
+        expected: tokens of a usual request.
+        most_input: most input tokens that one can have.
+    """
+
+    model: Model
+    requests: int
+    expected: MeanUsage
+    most_input: int
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of all requests."""
+        tokens = (round(self.requests * mean) for mean in self.expected)
+        input_tokens, output_tokens, cached_tokens = tokens
+        return Usage(input_tokens, output_tokens, cached_tokens)
 
 
 def estimate_runs(
@@ -56,40 +79,49 @@ def estimate_runs(
         palettes = stored if limit is None else min(stored, limit)
         seeds = first_seeds(connection, min(palettes, _SAMPLE))
         version = current_prompt(connection)
-        registered = get_prompt(connection, version)
-        prompt = registered.content if registered else tagging_prompt().content
-        open_counts = [
-            palettes * runs - count_successes(connection, _key(version, model), runs, limit)
-            for model in models
-        ]
-    sample = user_messages(seeds)
-    message = sum(map(len, sample)) / max(1, len(sample))
-    per_request = round((len(prompt) + message) / _CHARACTERS_PER_TOKEN)
-    return _add_up(models, open_counts, per_request)
+        prompt = current_content(connection)
+        sample = user_messages(seeds)
+        message = sum(map(len, sample)) / max(1, len(sample))
+        guess = guess_usage(len(prompt) + message, _ANSWER_TOKENS)
+        most_input = most_input_tokens("tagging", prompt, TAGGING_MESSAGE_BYTES)
+        shares = []
+        for model in models:
+            key = {"prompt_version": version, "provider": model.provider, "model": model.id}
+            unanswered = palettes * runs - count_successes(connection, key, runs, limit)
+            expected = mean_usage(connection, "tagging", key) or guess
+            shares.append(Share(model, unanswered, expected, most_input))
+    return add_up(services, shares)
 
 
-def _add_up(models: Sequence[Model], counts: Sequence[int], input_tokens: int) -> Estimate:
-    batch_usd = standard_usd = most_usd = 0.0
-    known = True
-    for model, count in zip(models, counts, strict=True):
-        if model.prices is None:
-            known = False
+def guess_usage(characters: float, output_tokens: float, more_input: int = 0) -> MeanUsage:
+    """Return the tokens of a usual request, where none has been observed.
+
+    Args:
+        characters: length of its texts.
+        output_tokens: of its answer.
+        more_input: tokens that are no text.
+    """
+    return MeanUsage(characters / _CHARACTERS_PER_TOKEN + more_input, output_tokens, 0)
+
+
+def add_up(services: Services, shares: Sequence[Share]) -> Estimate:
+    """Add up the shares of all models."""
+    catalog, today = services.catalog, services.now().date()
+    batch = standard = most = 0
+    is_known = True
+    for share in shares:
+        bound = request_bound(catalog, share.model, share.most_input, today)
+        if share.model.prices is None or bound is None:
+            is_known = False
             continue
-        expected = Usage(input_tokens, _ANSWER_TOKENS)
-        batch_usd += count * model.prices.batch_usd(expected)
-        standard_usd += count * model.prices.standard_usd(expected)
-        most = Usage(round(input_tokens * 1.5), model.max_output_tokens)
-        most_usd += count * model.prices.batch_usd(most)
-    requests = sum(counts)
+        batch += share.model.prices.batch_cost(share.usage)
+        standard += share.model.prices.standard_cost(share.usage)
+        most += share.requests * bound
     return Estimate(
-        requests=requests,
-        input_tokens=requests * input_tokens,
-        output_tokens=requests * _ANSWER_TOKENS,
-        batch_usd=batch_usd if known else None,
-        standard_usd=standard_usd if known else None,
-        most_usd=most_usd if known else None,
+        requests=sum(share.requests for share in shares),
+        input_tokens=sum(share.usage.input_tokens for share in shares),
+        output_tokens=sum(share.usage.output_tokens for share in shares),
+        batch_usd=batch / PICO if is_known else None,
+        standard_usd=standard / PICO if is_known else None,
+        most_usd=most / PICO if is_known else None,
     )
-
-
-def _key(version: str, model: Model) -> dict[str, str]:
-    return {"prompt_version": version, "provider": model.provider, "model": model.id}

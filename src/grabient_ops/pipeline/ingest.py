@@ -13,17 +13,12 @@ from typing import NamedTuple, assert_never
 
 from grabient_ops.errors import GrabientError
 from grabient_ops.pipeline.services import Services
+from grabient_ops.pipeline.stages import billed, stage_of
 from grabient_ops.providers.base import Answered, Failed, Unreadable
+from grabient_ops.providers.catalog import Prices
 from grabient_ops.store.batches import Request, close_requests, list_requests, update_batch
 from grabient_ops.store.changes import announce
-from grabient_ops.store.responses import (
-    Row,
-    StrayLine,
-    store_responses,
-    store_strays,
-)
-from grabient_ops.tagging.answers import PARSER_VERSION, parse_answer
-from grabient_ops.tagging.outcome import ErrorClass
+from grabient_ops.store.responses import Row, StrayLine, store_responses, store_strays
 from grabient_ops.tagging.usage import Usage
 
 _LINES_PER_TRANSACTION = 1000
@@ -51,6 +46,7 @@ class _Chunk:
         self.rows: list[Row] = []
         self.closed: dict[str, list[int]] = {"succeeded": [], "failed": []}
         self.strays: list[StrayLine] = []
+        self.positions: list[int] = []
         self.by_seed: dict[str, _Line] = {}
 
 
@@ -60,6 +56,8 @@ class Ingest:
     def __init__(self, services: Services, batch_id: str) -> None:
         self._services = services
         self._batch = services.batch(batch_id)
+        self._stage = stage_of(self._batch)
+        self._prices: dict[str | None, Prices | None] = {}
         self._read = services.provider_of(self._batch).read
         self._seen: set[int] = set()
         self._requests: dict[int, Request] = {}
@@ -118,7 +116,8 @@ class Ingest:
         for line in lines:
             self._sort_in(chunk, line, now)
         with self._services.store.write() as connection:
-            surplus = store_responses(connection, self._same, chunk.rows)
+            self._stage.add_shown(connection, self._batch, chunk.rows, chunk.positions)
+            surplus = store_responses(connection, self._stage.table, self._same, chunk.rows)
             # The first success keeps the vote; what was paid for the second is kept beside it.
             reason = "the request had been answered before"
             chunk.strays += [self._stray(chunk.by_seed[s], "duplicate", reason) for s in surplus]
@@ -127,7 +126,7 @@ class Ingest:
             store_strays(connection, chunk.strays, now)
             cursor = [lines[-1].file_index, lines[-1].number]
             update_batch(connection, self._batch.id, now, collect_cursor=cursor)
-            announce(connection, "responses", [self._batch.id], now)
+            announce(connection, self._stage.topic, [self._batch.id], now)
 
     def _sort_in(self, chunk: _Chunk, line: _Line, now: datetime) -> None:
         result = self._read(line.raw)
@@ -150,6 +149,7 @@ class Ingest:
         if request.state == "open":
             row = self._row(result, request, now)
             chunk.rows.append(row)
+            chunk.positions.append(request.position)
             outcome = "succeeded" if row["error_class"] is None else "failed"
             chunk.closed[outcome].append(request.position)
             chunk.by_seed[request.seed] = line
@@ -165,65 +165,33 @@ class Ingest:
             "batch_id": self._batch.id,
             "excused": False,
             "created_at": now,
-            **_tokens(result.usage),
         }
         match result:
             case Answered():
-                row |= read_answer(result.text, result.finish_reason)
+                row |= self._stage.read(result.text, result.finish_reason)
+                row |= billed(result.usage, self._cost(result.usage, result.model_returned))
                 row["response"] = result.text
                 row["model_returned"] = result.model_returned
                 row["finish_reason"] = result.finish_reason
             case Failed():
-                row |= failure(str(result.error_class), result.message)
+                row |= self._stage.failure(str(result.error_class), result.message)
+                row |= billed(result.usage, self._cost(result.usage, None))
             case _:
                 assert_never(result)
         return row
+
+    def _cost(self, usage: Usage, returned: str | None) -> int | None:
+        """Price by the model that answered: providers route retired ones to others."""
+        if returned not in self._prices:
+            prices = self._services.catalog.prices
+            self._prices[returned] = prices(self._batch.provider, self._batch.model, returned)
+        known = self._prices[returned]
+        return None if known is None else known.batch_cost(usage)
 
     def _stray(self, line: _Line, kind: str, reason: str) -> StrayLine:
         return StrayLine(
             self._batch.id, line.file, line.number, kind, reason, line.raw[:_LONGEST_KEPT]
         )
-
-
-def read_answer(text: str, finish_reason: str | None) -> Row:
-    """Return what the parser makes of an answer, as columns of `palette_tags`."""
-    parsed = parse_answer(text, finish_reason)
-    tags, error_class, error = parsed.tags, parsed.error_class, parsed.error
-    if tags is not None and not any(tags.values()):
-        # Ten well-formed fields without a single word describe nothing: worth another try.
-        tags, error_class, error = None, ErrorClass.UNPARSABLE, "all ten fields are empty"
-    return {
-        "tags": tags,
-        "error_class": None if error_class is None else str(error_class),
-        "error": error,
-        "parse_stage": str(parsed.stage),
-        "parser_version": PARSER_VERSION,
-        "ambiguous": list(parsed.ambiguous) or None,
-    }
-
-
-def failure(error_class: str, message: str | None) -> Row:
-    """Return the columns of `palette_tags` for a request that has no answer."""
-    return {
-        "tags": None,
-        "response": None,
-        "model_returned": None,
-        "finish_reason": None,
-        "error_class": error_class,
-        "error": message,
-        "parse_stage": None,
-        "parser_version": None,
-        "ambiguous": None,
-    }
-
-
-def _tokens(usage: Usage) -> Row:
-    return {
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cached_tokens": usage.cached_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-    }
 
 
 def _lines_of(paths: Sequence[Path]) -> Iterator[_Line]:

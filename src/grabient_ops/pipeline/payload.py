@@ -2,16 +2,19 @@
 
 import hashlib
 import os
+from base64 import b64encode
+from collections.abc import Sequence
 from pathlib import Path
 
 from grabient_ops.errors import InputError
+from grabient_ops.images.render import render_pngs
 from grabient_ops.pipeline.services import Services
-from grabient_ops.providers.base import Submission
-from grabient_ops.providers.catalog import Model
-from grabient_ops.store.batches import Batch, list_requests
+from grabient_ops.providers.base import Encoder, Submission
+from grabient_ops.providers.catalog import Model, PictureForm
+from grabient_ops.store.batches import Batch, Request, list_inputs, list_requests
 from grabient_ops.store.prompts import get_prompt
 from grabient_ops.tagging.message import user_messages
-from grabient_ops.tagging.prompts import answer_schema
+from grabient_ops.tagging.prompts import answer_schema, refinement_schema
 
 _PAGE = 250
 
@@ -42,24 +45,59 @@ def write_payload(services: Services, batch: Batch) -> tuple[Submission, str]:
         prompt = get_prompt(connection, batch.prompt_version)
     if prompt is None:
         raise InputError(f"prompt version {batch.prompt_version} is not registered")
-    encode = services.provider_of(batch).encoder(model, prompt.content, answer_schema())
+    refines = batch.kind == "refinement"
+    schema = refinement_schema() if refines else answer_schema()
+    form = _picture_form(batch)
+    encode = services.provider_of(batch).encoder(model, prompt.content, schema, form)
+    write_page = _refinement_page if refines else _tagging_page
     target = payload_path(services, batch.id)
     target.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
     with target.open("wb") as file:
         for start in range(0, batch.request_count, _PAGE):
             with services.store.read() as connection:
-                page = list_requests(connection, batch.id, start, _PAGE)
-            texts = user_messages([request.seed for request in page])
-            lines = b"".join(
-                encode(f"{batch.id}-{request.position}", text)
-                for request, text in zip(page, texts, strict=True)
-            )
+                size = min(_PAGE, batch.request_count - start)
+                page = list_requests(connection, batch.id, start, size)
+            lines = write_page(services, batch, encode, page)
             digest.update(lines)
             file.write(lines)
         file.flush()
         os.fsync(file.fileno())
     return as_submission(batch, model, target), digest.hexdigest()
+
+
+def _tagging_page(
+    services: Services, batch: Batch, encode: Encoder, page: Sequence[Request]
+) -> bytes:
+    del services
+    texts = user_messages([request.seed for request in page])
+    return b"".join(
+        encode(f"{batch.id}-{request.position}", text)
+        for request, text in zip(page, texts, strict=True)
+    )
+
+
+def _refinement_page(
+    services: Services, batch: Batch, encode: Encoder, page: Sequence[Request]
+) -> bytes:
+    with services.store.read() as connection:
+        texts = list_inputs(connection, batch.id, [request.position for request in page])
+    pictures = _pictures(services, _picture_form(batch), [request.seed for request in page])
+    return b"".join(
+        encode(f"{batch.id}-{request.position}", texts[request.position], picture)
+        for request, picture in zip(page, pictures, strict=True)
+    )
+
+
+def _picture_form(batch: Batch) -> PictureForm | None:
+    form: PictureForm | None = (batch.options or {}).get("pictures")
+    return form
+
+
+def _pictures(services: Services, form: PictureForm | None, seeds: Sequence[str]) -> list[str]:
+    if form == "inline":
+        return [b64encode(picture).decode() for picture in render_pngs(seeds)]
+    return [(form and services.picture_url(seed)) or "" for seed in seeds]
 
 
 def as_submission(batch: Batch, model: Model, payload: Path) -> Submission:

@@ -11,6 +11,7 @@ from grabient_ops.pipeline.services import Services
 from grabient_ops.store.batches import (
     Batch,
     find_batches,
+    list_batches,
     load_batch,
     reopen_missing,
     request_cancel,
@@ -28,6 +29,9 @@ _STATES = {
     "CANCELLED": "canceled",
     "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "failed",
 }
+
+
+_OVER_BUDGET = "over_budget"
 
 
 class WorkflowStep(NamedTuple):
@@ -55,15 +59,37 @@ class Workflow(NamedTuple):
 def list_workflows(
     services: Services, journal: DBOSClient, *, state: str | None = None, limit: int | None = 50
 ) -> list[Workflow]:
-    """Return workflows, newest first; `state` is one of running, done, failed, canceled."""
+    """Return workflows, newest first; those that no budget lets start come before them.
+
+    Args:
+        services: the parts.
+        journal: the client.
+        state: only these; one of running, done, failed, canceled, over_budget ...
+        limit: at most so many.
+    """
     wanted = [name for name, meaning in _STATES.items() if state in {None, meaning}]
-    if not wanted:
-        known = ", ".join(dict.fromkeys(_STATES.values()))
+    if not wanted and state != _OVER_BUDGET:
+        known = ", ".join(dict.fromkeys([*_STATES.values(), _OVER_BUDGET]))
         raise InputError(f"no state is called {state!r}; there are {known}")
+    waiting = _list_waiting(services, limit) if state in {None, _OVER_BUDGET} else []
+    if not wanted or len(waiting) == limit:
+        return waiting
     found = journal.list_workflows(
-        name=WORKFLOW_NAME, status=wanted, limit=limit, sort_desc=True, load_input=False
-    )
-    return [_workflow(services, status) for status in found]
+        name=WORKFLOW_NAME, status=wanted, limit=limit and limit - len(waiting), sort_desc=True,
+        load_input=False,
+    )  # fmt: skip
+    return waiting + [_workflow(services, status) for status in found]
+
+
+def _list_waiting(services: Services, limit: int | None) -> list[Workflow]:
+    with services.store.read() as connection:
+        batches = list_batches(connection, states=[_OVER_BUDGET], limit=limit)
+    return [_waiting(batch) for batch in batches]
+
+
+def _waiting(batch: Batch) -> Workflow:
+    """A workflow that is not in the journal yet: it starts when there is room for its cost."""
+    return Workflow(batch.workflow_id, _OVER_BUDGET, batch, batch.error, batch.created_at, None)
 
 
 def show_workflow(
@@ -72,6 +98,8 @@ def show_workflow(
     """Return a workflow and its journal; `text` is its id or its batch's."""
     batch = find_batch(services, text)
     found = journal.list_workflows(workflow_ids=[batch.workflow_id], load_input=False)
+    if not found and batch.state == _OVER_BUDGET:
+        return _waiting(batch), []
     if not found:
         raise InputError(f"workflow {batch.workflow_id} has not been started, or is long finished")
     steps = [_step(row) for row in journal.list_workflow_steps(batch.workflow_id)]
@@ -120,6 +148,8 @@ def restart(services: Services, journal: DBOSClient, text: str, step: str | None
         InputError: it is still running, has nothing left to do, or the step is unknown.
     """
     batch = find_batch(services, text)
+    if batch.state == _OVER_BUDGET:
+        raise InputError(f"workflow {batch.workflow_id} waits for room in a budget: {batch.error}")
     found = journal.list_workflows(workflow_ids=[batch.workflow_id], load_input=False)
     if not found:
         raise InputError(f"workflow {batch.workflow_id} is no longer in the journal")
@@ -140,7 +170,7 @@ def reopen(services: Services, batch_id: str) -> None:
     """Put a batch back to work; requests that got no answer may get one now."""
     with services.store.write() as connection:
         batch = load_batch(connection, batch_id)
-        reopen_missing(connection, batch_id)
+        reopen_missing(connection, batch_id, batch.kind)
         # Collecting again passes over what is stored; the cursor would hide lines that changed.
         update_batch(
             connection, batch_id, services.now(),

@@ -1,12 +1,12 @@
 """Reads stored answers again with the present parser, so that a better one costs no new request."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from sqlalchemy.engine import Connection
 
-from grabient_ops.pipeline.ingest import read_answer
 from grabient_ops.pipeline.services import Services
+from grabient_ops.pipeline.stages import Stage
 from grabient_ops.store.changes import announce
 from grabient_ops.store.responses import (
     Reparsable,
@@ -37,6 +37,9 @@ class Reparsed:
     changed: int = 0
     unchanged: int = 0
 
+    def __add__(self, other: "Reparsed") -> "Reparsed":
+        return Reparsed(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
 
 class Reparser:
     """Parses every stored answer anew, page by page; the texts themselves are never touched.
@@ -45,12 +48,16 @@ class Reparser:
 
     Args:
         services: the parts.
+        stage: whose answers.
         dry_run: only count.
         allow_loss: let answers become failures; their requests are then asked, and paid for, again.
     """
 
-    def __init__(self, services: Services, *, dry_run: bool, allow_loss: bool) -> None:
+    def __init__(
+        self, services: Services, stage: Stage, *, dry_run: bool, allow_loss: bool
+    ) -> None:
         self._services = services
+        self._stage = stage
         self._dry_run = dry_run
         self._allow_loss = allow_loss
         self._result = Reparsed()
@@ -59,8 +66,8 @@ class Reparser:
     def run(self, on_progress: Callable[[int], None]) -> Reparsed:
         """Do it; `on_progress` is called with the number of answers read so far."""
         with self._services.store.read() as snapshot:
-            for page in iterate_responses(snapshot):
-                changes = _differences(page)
+            for page in iterate_responses(snapshot, self._stage.table):
+                changes = _differences(self._stage, page)
                 self._result.read += len(page)
                 self._result.unchanged += len(page) - len(changes)
                 if changes and self._dry_run:
@@ -74,12 +81,13 @@ class Reparser:
         now = self._services.now()
         with self._services.store.write() as connection:
             kept = self._select(connection, changes)
-            update_parsed(connection, [{"row_id": stored.id, **fresh} for stored, fresh in kept])
+            fresh_by_id = {stored.id: fresh for stored, fresh in kept}
+            update_parsed(connection, self._stage.table, fresh_by_id)
             changed = {stored.batch_id for stored, _ in kept}
             if self._allow_loss:
                 # A running worker must look again at runs that it took for finished.
                 changed.add("*")
-            announce(connection, "responses", sorted(changed), now)
+            announce(connection, self._stage.topic, sorted(changed), now)
 
     def _select(self, connection: Connection, changes: Sequence[_Change]) -> list[_Change]:
         """Count the differences and return those that are to be stored."""
@@ -109,16 +117,18 @@ class Reparser:
             "prompt_version": stored.prompt_version,
         }
         request = (stored.seed, *key.values())
-        if request in self._rescued or answered_before(connection, key, [stored.seed]):
+        table = self._stage.table
+        if request in self._rescued or answered_before(connection, table, key, [stored.seed]):
             return True
         self._rescued.add(request)
         return False
 
 
-def _differences(page: Sequence[Reparsable]) -> list[_Change]:
-    read = ((stored, read_answer(stored.response, stored.finish_reason)) for stored in page)
+def _differences(stage: Stage, page: Sequence[Reparsable]) -> list[_Change]:
+    read = ((stored, stage.read(stored.response, stored.finish_reason)) for stored in page)
     return [
         (stored, fresh)
         for stored, fresh in read
-        if (stored.tags, stored.error_class) != (fresh["tags"], fresh["error_class"])
+        if (stored.tags, stored.error_class, stored.embed_text)
+        != (fresh["tags"], fresh["error_class"], fresh.get("embed_text"))
     ]

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from grabient_ops.errors import ConfigError, RateLimitedError
 from grabient_ops.pipeline.payload import wire_parameters
+from grabient_ops.pipeline.refinement import reserve_refinements
 from grabient_ops.pipeline.services import Services
 from grabient_ops.providers.catalog import Model
 from grabient_ops.store.batches import (
@@ -31,12 +32,20 @@ from grabient_ops.store.targets import (
 from grabient_ops.tagging.outcome import ErrorClass
 
 _LONGEST_REST_S = 900.0
-_LINE_OVERHEAD_BYTES = 3000
-_MESSAGE_TOKENS = 500
 _BYTES_PER_TOKEN = 4
 _FUTILE_ROUNDS = 3
 _TOO_MUCH = frozenset({QUEUE_FULL, RateLimitedError.__name__})
 """Failures of a submission that a smaller batch may not meet (Gemini says 429 to a full queue)."""
+
+
+class _Message(NamedTuple):
+    """What a request holds beside the prompt: bytes of the longest line, tokens of a usual one."""
+
+    most_bytes: int
+    tokens: int
+
+
+_MESSAGES = {"tagging": _Message(3000, 500), "refinement": _Message(32_000, 3000)}
 
 
 class Block(NamedTuple):
@@ -112,7 +121,7 @@ class Planner:
         if run_number > target.target_runs or (target, run_number) in self._finished:
             return False
         with self._services.store.read() as connection:
-            attempts = self._services.policy.max_attempts
+            attempts = self._services.policy.attempts_of(target.kind)
             pending = run_is_pending(connection, target, run_number, attempts)
         if not pending:
             self._finished.add((target, run_number))
@@ -163,6 +172,10 @@ class Planner:
     def _reserve_one(self, target: ModelTarget, run_number: int) -> str | None:
         services = self._services
         model = services.catalog.get(target.provider, target.model)
+        if target.kind == "refinement":
+            with services.store.read() as connection:
+                room = self._room(connection, target, model)
+            return reserve_refinements(services, target, run_number, room)
         with services.store.write() as connection:
             limit = self._room(connection, target, model)
             attempts = services.policy.max_attempts
@@ -179,10 +192,11 @@ class Planner:
         """Return how many requests the next batch of a model may hold; 0 to wait."""
         prompt = get_prompt(connection, target.prompt_version)
         prompt_bytes = len(prompt.content.encode()) if prompt else 0
-        room = min(model.batch_requests, model.batch_bytes // (prompt_bytes + _LINE_OVERHEAD_BYTES))
+        message = _MESSAGES[target.kind]
+        room = min(model.batch_requests, model.batch_bytes // (prompt_bytes + message.most_bytes))
         waiting = open_requests_of_model(connection, target.provider, target.model)
         if model.queue_tokens is not None:
-            tokens = prompt_bytes // _BYTES_PER_TOKEN + _MESSAGE_TOKENS
+            tokens = prompt_bytes // _BYTES_PER_TOKEN + message.tokens
             room = min(room, model.queue_tokens // tokens - waiting)
         endings = list_endings(connection, target.provider, target.model, self._since)
         refused = [e.request_count for e in endings if e.error_class in _TOO_MUCH]

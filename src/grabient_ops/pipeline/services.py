@@ -2,15 +2,20 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from grabient_ops.providers.base import Provider, ProviderName
-from grabient_ops.providers.catalog import Catalog, Model
+from grabient_ops.providers.catalog import Catalog, Model, PictureForm
 from grabient_ops.store.batches import Batch, load_batch, update_batch
 from grabient_ops.store.engine import Store
+
+if TYPE_CHECKING:
+    from grabient_ops.analytics.warehouse import Warehouse
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +28,8 @@ class Policy:
         settle_s: how long a creation of unknown outcome is looked for before it is repeated.
         retry_s: first wait before a failed submission is planned again; it doubles, up to 15 min.
         stall_s: age at which an unfinished batch is given up: cancelled, collected, asked again.
-        max_attempts: tries per request and run.
+        max_attempts: tries per tagging request and run.
+        refinement_attempts: tries per refinement.
     """
 
     poll_s: float
@@ -32,6 +38,22 @@ class Policy:
     retry_s: float
     stall_s: float
     max_attempts: int
+    refinement_attempts: int = 5
+
+    def attempts_of(self, kind: str) -> int:
+        """Return the tries per request and run of a kind of prompt."""
+        return self.refinement_attempts if kind == "refinement" else self.max_attempts
+
+
+class RefinementChoice(NamedTuple):
+    """How to refine what has been tagged.
+
+    Attributes:
+        pictures: how the model gets to see the palette; None when it does not.
+    """
+
+    model: Model
+    pictures: PictureForm | None
 
 
 class Wakes:
@@ -84,6 +106,11 @@ class Services:
         missing_key: the environment variable that a provider lacks, or None.
         policy: patience.
         spool: folder for payloads and result files of batches in flight.
+        warehouse: opens the warehouse, brought up to date.
+        picture_url: the public address of a palette's picture, or None.
+        publish_pictures: makes sure that these palettes' pictures are at their addresses.
+        refine_after: how to refine when all runs are complete; None not to.
+        standing_budget: most that this home may ever cost, in pico-dollars; None without a limit.
         now: the clock.
     """
 
@@ -93,6 +120,11 @@ class Services:
     missing_key: Callable[[ProviderName], str | None]
     policy: Policy
     spool: Path
+    warehouse: Callable[[], AbstractContextManager["Warehouse"]]
+    picture_url: Callable[[str], str | None] = lambda _seed: None
+    publish_pictures: Callable[[Sequence[str]], None] = lambda _seeds: None
+    refine_after: RefinementChoice | None = None
+    standing_budget: int | None = None
     now: Callable[[], datetime] = utc_now
     wakes: Wakes = field(default_factory=Wakes)
 

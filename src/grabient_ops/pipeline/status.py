@@ -3,18 +3,22 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from sqlalchemy.engine import Connection
+
+from grabient_ops.pipeline.prompting import current_prompt
 from grabient_ops.pipeline.services import Services
-from grabient_ops.pipeline.tagging import current_prompt
 from grabient_ops.providers.catalog import Catalog
 from grabient_ops.store.palettes import count_palettes
 from grabient_ops.store.progress import (
     Progress,
     Tokens,
-    count_answered_palettes,
     count_batches,
     measure_progress,
     sum_tokens,
 )
+from grabient_ops.store.refinements import measure_refinement
+from grabient_ops.store.settled import count_saved
+from grabient_ops.store.targets import list_model_targets, run_is_pending
 from grabient_ops.tagging.usage import Usage
 
 
@@ -28,20 +32,37 @@ class Cost(NamedTuple):
 def read_status(services: Services) -> dict[str, Any]:
     """Return the status document; the shape is a contract (docs/cli.md)."""
     with services.store.read() as connection:
-        version = current_prompt(connection)
-        progress = measure_progress(connection, version, services.policy.max_attempts)
-        tokens = sum_tokens(connection, version)
-        answered = count_answered_palettes(connection, version)
-        return {
-            "palettes": count_palettes(connection),
-            "prompt_version": version,
-            "target_runs": max((item.run_number for item in progress), default=0),
-            "current_run": _current_run(progress),
-            "runs": [_run(number, progress) for number in sorted({p.run_number for p in progress})],
-            "models": _models(progress, tokens, services.catalog),
-            "batches": count_batches(connection),
-            "refinement": {"ready": answered, "refined": 0, "pending": answered, "failed": 0},
-        }
+        return measure_status(connection, services)
+
+
+def measure_status(connection: Connection, services: Services) -> dict[str, Any]:
+    """Return the status document as one snapshot has it."""
+    version = current_prompt(connection)
+    progress = measure_progress(connection, version, services.policy.max_attempts)
+    tokens = sum_tokens(connection, version)
+    return {
+        "palettes": count_palettes(connection),
+        "prompt_version": version,
+        "target_runs": max((item.run_number for item in progress), default=0),
+        "current_run": _current_run(progress),
+        "runs": [_run(number, progress) for number in sorted({p.run_number for p in progress})],
+        "models": _models(progress, tokens, services.catalog),
+        "saved_requests": count_saved(connection, version),
+        "batches": count_batches(connection),
+        "refinement": measure_refinement(
+            connection, version, services.policy.refinement_attempts
+        )._asdict(),
+    }
+
+
+def is_all_answered(services: Services) -> bool:
+    """Whether nothing that was asked for, tagging or refinement, waits for an answer."""
+    with services.store.read() as connection:
+        return not any(
+            run_is_pending(connection, target, run, services.policy.attempts_of(target.kind))
+            for target in list_model_targets(connection)
+            for run in range(1, target.target_runs + 1)
+        )
 
 
 def cost_of(tokens: Iterable[Tokens], catalog: Catalog) -> Cost | None:

@@ -12,6 +12,7 @@ from dbos import DBOS, SetWorkflowID
 
 from grabient_ops.errors import InputError
 from grabient_ops.pipeline.batches import BatchWorkflow, register_batch_workflow
+from grabient_ops.pipeline.budget import admit, explain_standstill, waiting_batches
 from grabient_ops.pipeline.completion import complete
 from grabient_ops.pipeline.journal import launch_journal, open_client
 from grabient_ops.pipeline.recovery import reopen, restart
@@ -33,9 +34,11 @@ class Standstill(NamedTuple):
 
     Attributes:
         blocked: models that still have work, and why they get none.
+        over_budget: why the rest waits, where only a budget is in the way.
     """
 
     blocked: dict[tuple[str, str], Block]
+    over_budget: str | None = None
 
 
 class Worker:
@@ -74,10 +77,10 @@ class Worker:
         with self._services.store.read() as connection:
             # Before the first look: what is asked for from now on is news.
             self._seq = latest(connection)
-        plan = self._planner.plan()
+        plan = self._plan()
         stopped = self._list_open(["stopped"])
         if until_done and not stopped and self._is_standstill(plan):
-            return Standstill(plan.blocked)
+            return self._standstill(plan)
         launch_journal(self._journal_url)
         self._resume(stopped)
         standstill = self._loop(until_done=until_done, on_tick=on_tick)
@@ -108,11 +111,11 @@ class Worker:
             changed = self._follow_changes()
             now = time.monotonic()
             if delivered or changed or now >= next_plan:
-                plan = self._planner.plan()
+                plan = self._plan()
                 self._start(plan.reserved)
                 next_plan = now + self._until_next_look_s(plan)
             if until_done and self._is_standstill(plan):
-                return Standstill(plan.blocked)
+                return self._standstill(plan)
             if now >= next_sweep:
                 self._sweep_journal()
                 next_sweep = now + _SWEEP_EVERY_S
@@ -120,6 +123,15 @@ class Worker:
                 on_tick()
             self._stop.wait(_TICK_S)
         return None
+
+    def _plan(self) -> Plan:
+        """Reserve what is due; in `reserved` is what may be sent, older batches included."""
+        plan = self._planner.plan()
+        with self._services.store.read() as connection:
+            waiting = waiting_batches(connection)
+        batch_ids = dict.fromkeys(waiting + plan.reserved)
+        plan.reserved = [batch_id for batch_id in batch_ids if admit(self._services, batch_id)]
+        return plan
 
     def _until_next_look_s(self, plan: Plan) -> float:
         """The planner looks again when the first resting model may go on, or sooner."""
@@ -134,7 +146,7 @@ class Worker:
             # A restart that was cut off has changed the batch, but expects no ending yet.
             rearm(connection, at_work)
         self._sweep_spool(open_ids)
-        self._start(open_ids)
+        self._start([batch_id for batch_id in open_ids if admit(self._services, batch_id)])
 
     def _list_open(self, states: Sequence[str]) -> list[str]:
         with self._services.store.read() as connection:
@@ -175,18 +187,30 @@ class Worker:
         if not news:
             return False
         self._seq = news[-1].seq
-        for batch_id in {change.key for change in news if change.topic == "batches"}:
+        changed = {change.key for change in news if change.topic == "batches"}
+        for batch_id in changed:
             self._services.wakes.wake(batch_id)
         by_hand = [c for c in news if c.topic in {"targets", "palettes"} or c.key == "*"]
         if by_hand:
             self._planner.forget()
-        return bool(by_hand)
+        return bool(by_hand) or any(c.topic == "budgets" for c in news) or self._gives_up(changed)
+
+    def _gives_up(self, batch_ids: set[str]) -> bool:
+        """Whether one of the batches is to be cancelled while it waits for room in a budget."""
+        with self._services.store.read() as connection:
+            waiting = list_batches(connection, states=["over_budget"])
+        return any(b.cancel_requested_at and b.id in batch_ids for b in waiting)
 
     def _is_standstill(self, plan: Plan) -> bool:
         with self._services.store.read() as connection:
-            if list_due(connection):
+            due = {item.batch_id for item in list_due(connection)}
+            if not due.issubset(waiting_batches(connection)):
                 return False
         return not plan.reserved and all(block.is_futile for block in plan.blocked.values())
+
+    def _standstill(self, plan: Plan) -> Standstill:
+        with self._services.store.read() as connection:
+            return Standstill(plan.blocked, explain_standstill(connection))
 
     def _sweep_journal(self) -> None:
         """Delete finished workflows past their age; what they did is in the store."""

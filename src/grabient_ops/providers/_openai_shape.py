@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, assert_never
 
 from grabient_ops.errors import InvalidRequestError
 from grabient_ops.providers import _wire
@@ -22,7 +22,7 @@ from grabient_ops.providers.base import (
     ResultFile,
     Submission,
 )
-from grabient_ops.providers.catalog import Model
+from grabient_ops.providers.catalog import Model, PictureForm
 
 if TYPE_CHECKING:
     from groq import Groq
@@ -68,16 +68,21 @@ class OpenAIShape:
         self._first_page = first_page
 
     def encoder(
-        self, model: Model, system: str, schema: Mapping[str, Any] | None = None
+        self,
+        model: Model,
+        system: str,
+        schema: Mapping[str, Any] | None = None,
+        pictures: PictureForm | None = None,
     ) -> Encoder:
         """See `Provider.encoder`."""
 
-        def line(custom_id: str, user: str) -> dict[str, Any]:
+        def line(custom_id: str, user: str, picture: str) -> dict[str, Any]:
+            content = _content(user, picture, pictures)
             return {
                 "custom_id": custom_id,
                 "method": "POST",
                 "url": URL,
-                "body": _body(model, system, schema, user),
+                "body": _body(model, system, schema, content),
             }
 
         return _wire.splicer(line)
@@ -155,12 +160,29 @@ class OpenAIShape:
             query = _next_page(query, page)
 
 
-def _body(model: Model, system: str, schema: Mapping[str, Any] | None, user: str) -> dict[str, Any]:
+def _content(user: str, picture: str, form: PictureForm | None) -> str | list[Any]:
+    match form:
+        case None:
+            return user
+        case "url":
+            url = picture
+        case "inline":
+            url = f"data:image/png;base64,{picture}"
+        case _:
+            assert_never(form)
+    # Stripes need no sharp eyes; on older models a sharp look costs ten times as much.
+    shown = {"url": url, "detail": "low"}
+    return [{"type": "image_url", "image_url": shown}, {"type": "text", "text": user}]
+
+
+def _body(
+    model: Model, system: str, schema: Mapping[str, Any] | None, content: str | list[Any]
+) -> dict[str, Any]:
     body: dict[str, Any] = {
         "model": model.id,
         "messages": [
             {"role": "system", "content": system},
-            {"role": "user", "content": user},
+            {"role": "user", "content": content},
         ],
         model.max_tokens_parameter: model.max_output_tokens,
     }

@@ -39,22 +39,29 @@ _FINISH = {
 _LARGEST_COUNT = 2**53
 
 
-def splicer(line: Callable[[str, str], Mapping[str, Any]]) -> Encoder:
-    """Encode everything that is the same in every line once; per request only the two texts.
+def splicer(line: Callable[[str, str, str], Mapping[str, Any]]) -> Encoder:
+    """Encode everything that is the same in every line once; per request only what differs.
 
     Args:
-        line: (custom_id, user text) -> the line as JSON values; the id stands before the text.
+        line: (custom_id, user text, picture) -> the line as JSON values. The id stands first, the
+            picture, if it is shown, before the text; it may be a part of a longer text.
     """
-    id_mark, user_mark = uuid4().hex, uuid4().hex
-    head, rest = orjson.dumps(line(id_mark, user_mark)).split(orjson.dumps(id_mark))
+    id_mark, user_mark, picture_mark = uuid4().hex, uuid4().hex, uuid4().hex
+    template = orjson.dumps(line(id_mark, user_mark, picture_mark))
+    head, rest = template.split(orjson.dumps(id_mark))
     middle, tail = rest.split(orjson.dumps(user_mark))
+    before, shown, after = middle.partition(picture_mark.encode())
     tail += b"\n"
     dumps = orjson.dumps
 
-    def encode(custom_id: str, user: str) -> bytes:
+    def encode(custom_id: str, user: str, picture: str = "") -> bytes:  # noqa: ARG001 - not shown
         return b"".join((head, dumps(custom_id), middle, dumps(user), tail))
 
-    return encode
+    def encode_shown(custom_id: str, user: str, picture: str = "") -> bytes:
+        shown = dumps(picture)[1:-1]
+        return b"".join((head, dumps(custom_id), before, shown, after, dumps(user), tail))
+
+    return encode_shown if shown else encode
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

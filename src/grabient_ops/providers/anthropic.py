@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 from urllib.parse import urljoin, urlsplit
 
 import httpx2
@@ -23,7 +23,7 @@ from grabient_ops.providers.base import (
     ResultFile,
     Submission,
 )
-from grabient_ops.providers.catalog import Model
+from grabient_ops.providers.catalog import Model, PictureForm
 
 VERSION = "2023-06-01"
 """The last API version that knows `temperature`; the SDK's own removed it (SDK 2.12)."""
@@ -56,12 +56,17 @@ class AnthropicBatches:
         self._edge = edge
 
     def encoder(
-        self, model: Model, system: str, schema: Mapping[str, Any] | None = None
+        self,
+        model: Model,
+        system: str,
+        schema: Mapping[str, Any] | None = None,
+        pictures: PictureForm | None = None,
     ) -> Encoder:
         """See `Provider.encoder`."""
 
-        def line(custom_id: str, user: str) -> dict[str, Any]:
-            return {"custom_id": custom_id, "params": _params(model, system, schema, user)}
+        def line(custom_id: str, user: str, picture: str) -> dict[str, Any]:
+            content = _content(user, picture, pictures)
+            return {"custom_id": custom_id, "params": _params(model, system, schema, content)}
 
         return _wire.splicer(line)
 
@@ -198,14 +203,27 @@ def _created_at(batch: object) -> object:
     return _wire.at(batch, "created_at")
 
 
+def _content(user: str, picture: str, form: PictureForm | None) -> str | list[Any]:
+    match form:
+        case None:
+            return user
+        case "url":
+            source = {"type": "url", "url": picture}
+        case "inline":
+            source = {"type": "base64", "media_type": "image/png", "data": picture}
+        case _:
+            assert_never(form)
+    return [{"type": "image", "source": source}, {"type": "text", "text": user}]
+
+
 def _params(
-    model: Model, system: str, schema: Mapping[str, Any] | None, user: str
+    model: Model, system: str, schema: Mapping[str, Any] | None, content: str | list[Any]
 ) -> dict[str, Any]:
     params: dict[str, Any] = {
         "model": model.id,
         model.max_tokens_parameter: model.max_output_tokens,
         "system": system,
-        "messages": [{"role": "user", "content": user}],
+        "messages": [{"role": "user", "content": content}],
     }
     if model.temperature is not None:
         params["temperature"] = model.temperature

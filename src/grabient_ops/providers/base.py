@@ -4,21 +4,32 @@ A provider file translates one company's API into these values and errors, once.
 never retries and never sleeps: order, patience and exactly-once spending belong to `pipeline/`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from grabient_ops.providers.catalog import Model
+from grabient_ops.providers.catalog import Model, PictureForm
 from grabient_ops.tagging.outcome import ErrorClass
 from grabient_ops.tagging.usage import Usage
 
 ProviderName = Literal["openai", "anthropic", "google", "groq"]
 PROVIDERS: tuple[ProviderName, ...] = ("openai", "anthropic", "google", "groq")
 
-Encoder = Callable[[str, str], bytes]
-"""(custom_id, user text) -> one provider-ready JSONL line, newline included."""
+
+class Encoder(Protocol):
+    """Turns one request into one provider-ready JSONL line, newline included."""
+
+    def __call__(self, custom_id: str, user: str, picture: str = "") -> bytes:
+        """Return the line.
+
+        Args:
+            custom_id: our name for the request, echoed with its answer.
+            user: what is said to the model.
+            picture: what is shown to it, in the form that the encoder was made for; ignored by an
+                encoder that was made without pictures.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,15 +187,21 @@ class Provider(Protocol):
     """Whether `find` recognises our key; False where nothing of ours is listed (Anthropic)."""
 
     def encoder(
-        self, model: Model, system: str, schema: Mapping[str, Any] | None = None
+        self,
+        model: Model,
+        system: str,
+        schema: Mapping[str, Any] | None = None,
+        pictures: PictureForm | None = None,
     ) -> Encoder:
-        """Return a fast function that turns (custom_id, user text) into one payload line.
+        """Return a fast function that turns one request into one payload line.
 
         Args:
             model: what answers; its parameters go into every line.
             system: the system prompt; it says "JSON" where an answer in JSON is wanted.
             schema: JSON schema of the answer, sent as far as `model.structured_output` goes;
                 None asks for plain text.
+            pictures: show a picture with every text: `url` for the address of one that the provider
+                fetches, `inline` for a PNG in base64; see `Model.picture_form`.
         """
 
     def upload(self, submission: Submission) -> str | None:

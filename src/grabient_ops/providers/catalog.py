@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from datetime import date
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +17,10 @@ from grabient_ops.tagging.usage import Usage
 
 Price = Annotated[float, msgspec.Meta(ge=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+PictureForm = Literal["url", "inline"]
+"""How a picture is sent: as the address of one that the provider fetches, or as the PNG itself."""
+
+_FETCH_PICTURES = ("openai", "anthropic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,24 @@ class Prices:
     batch_output: Price
     as_of: date
 
+    def batch_cost(self, usage: Usage) -> int:
+        """What the tokens cost through the batch API, in pico-dollars (1e-12 USD), exactly."""
+        fresh = usage.input_tokens - usage.cached_tokens
+        return (
+            fresh * _pico(self.batch_input)
+            + usage.cached_tokens * _pico(self.batch_cached_input)
+            + usage.output_tokens * _pico(self.batch_output)
+        )
+
+    def standard_cost(self, usage: Usage) -> int:
+        """What the tokens would have cost through the ordinary API, in pico-dollars, exactly."""
+        fresh = usage.input_tokens - usage.cached_tokens
+        return (
+            fresh * _pico(self.input)
+            + usage.cached_tokens * _pico(self.cached_input)
+            + usage.output_tokens * _pico(self.output)
+        )
+
     def batch_usd(self, usage: Usage) -> float:
         """What the tokens cost through the batch API, in USD."""
         fresh = usage.input_tokens - usage.cached_tokens
@@ -53,6 +76,12 @@ class Prices:
             + usage.cached_tokens * self.cached_input
             + usage.output_tokens * self.output
         ) / 1e6
+
+
+@cache
+def _pico(usd_per_million: float) -> int:
+    """Return pico-dollars per token; a price is a short decimal, so rounding only undoes binary."""
+    return round(usd_per_million * 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +104,9 @@ class Model:
         batch_requests: most requests in one batch that we send.
         batch_bytes: most payload bytes in one batch that we send.
         queue_tokens: most input tokens of ours that may wait at the provider; None when unknown.
+        refinement: fields that are otherwise when it refines, `extra` among them.
+        image_tokens: most input tokens that one picture of ours (800 x 400) costs; None when it
+            sees no pictures, or nobody says what they cost.
         as_of, source: when and where lifecycle and limits were read.
     """
 
@@ -94,12 +126,24 @@ class Model:
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
     extra: Table = field(default_factory=dict)
     queue_tokens: Count | None = None
+    refinement: Table = field(default_factory=dict)
+    image_tokens: Count | None = None
 
     def status(self, today: date) -> Literal["active", "retiring", "retired"]:
         """`retired` from `retires_on` on, `retiring` while that day is known and ahead."""
         if self.retires_on is None:
             return "active"
         return "retired" if today >= self.retires_on else "retiring"
+
+    def picture_form(self, *, public: bool) -> PictureForm | None:
+        """How to show it a picture; None when it cannot see.
+
+        Args:
+            public: whether our pictures have an address that the provider can fetch from.
+        """
+        if self.image_tokens is None:
+            return None
+        return "url" if public and self.provider in _FETCH_PICTURES else "inline"
 
 
 _DATE = re.compile(r"-\d{8}$")

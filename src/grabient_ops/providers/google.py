@@ -6,7 +6,7 @@ The SDK's `BatchJob` drops a batch's progress, error and input file (genai 3.4, 
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 from weakref import finalize
 
 import httpx2
@@ -20,7 +20,7 @@ from google.genai.types import (
     UploadFileConfig,
 )
 
-from grabient_ops.errors import InvalidRequestError
+from grabient_ops.errors import ConfigError, InvalidRequestError
 from grabient_ops.providers import _wire
 from grabient_ops.providers._errors import Edge
 from grabient_ops.providers._google_rows import read_row
@@ -36,7 +36,7 @@ from grabient_ops.providers.base import (
     ResultFile,
     Submission,
 )
-from grabient_ops.providers.catalog import Model
+from grabient_ops.providers.catalog import Model, PictureForm
 
 _HOST = "https://generativelanguage.googleapis.com"
 _VERSION = "v1"
@@ -89,12 +89,17 @@ class GeminiBatches:
         finalize(self, http.close)  # the SDK closes only clients of its own making
 
     def encoder(
-        self, model: Model, system: str, schema: Mapping[str, Any] | None = None
+        self,
+        model: Model,
+        system: str,
+        schema: Mapping[str, Any] | None = None,
+        pictures: PictureForm | None = None,
     ) -> Encoder:
         """See `Provider.encoder`."""
 
-        def line(custom_id: str, user: str) -> dict[str, Any]:
-            return {"key": custom_id, "request": _request(model, system, schema, user)}
+        def line(custom_id: str, user: str, picture: str) -> dict[str, Any]:
+            parts = _parts(user, picture, pictures)
+            return {"key": custom_id, "request": _request(model, system, schema, parts)}
 
         return _wire.splicer(line)
 
@@ -251,8 +256,21 @@ def _is_ours(operation: object, submission: Submission) -> bool:
     return (named or same_file) and _wire.text_at(operation, "name") is not None
 
 
+def _parts(user: str, picture: str, form: PictureForm | None) -> list[Any]:
+    match form:
+        case None:
+            return [{"text": user}]
+        case "url":
+            raise ConfigError("Gemini fetches no pictures in a batch; send them inline")
+        case "inline":
+            shown = {"inlineData": {"mimeType": "image/png", "data": picture}}
+            return [shown, {"text": user}]
+        case _:
+            assert_never(form)
+
+
 def _request(
-    model: Model, system: str, schema: Mapping[str, Any] | None, user: str
+    model: Model, system: str, schema: Mapping[str, Any] | None, parts: list[Any]
 ) -> dict[str, Any]:
     config: dict[str, Any] = {model.max_tokens_parameter: model.max_output_tokens}
     if model.temperature is not None:
@@ -263,7 +281,7 @@ def _request(
         config["responseJsonSchema"] = schema
     request = {
         "systemInstruction": {"parts": [{"text": system}]},
-        "contents": [{"role": "user", "parts": [{"text": user}]}],
+        "contents": [{"role": "user", "parts": parts}],
         "generationConfig": config,
     }
     return _wire.merged(request, model.extra)

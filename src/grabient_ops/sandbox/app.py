@@ -15,6 +15,7 @@ from grabient_ops.sandbox.core import Core
 from grabient_ops.sandbox.http import ApiError, DroppedError, hang_up, json_response, read_json
 from grabient_ops.sandbox.ledger import Wire, ledger
 from grabient_ops.sandbox.wire.anthropic import AnthropicWire
+from grabient_ops.sandbox.wire.embeddings import embeddings
 from grabient_ops.sandbox.wire.google import GoogleWire
 from grabient_ops.sandbox.wire.openai import OpenAIWire
 
@@ -34,6 +35,7 @@ class SandboxApp:
             "google": GoogleWire(core),
         }
         self._routes = {name: wire.routes() for name, wire in self.wires.items()}
+        self._routes["openai"].append(Route("/v1/embeddings", embeddings, methods=["POST"]))
         self._own = [
             Route("/sandbox/health", self.health),
             Route("/sandbox/ledger", self.ledger),
@@ -97,9 +99,10 @@ class SandboxApp:
         """Answer as soon as the sandbox can take requests."""
         return json_response({"status": "ok"})
 
-    async def ledger(self, _: Request) -> Response:
+    async def ledger(self, request: Request) -> Response:
         """Every batch ever accepted and what was billed; pretty, since people read it."""
-        content = ledger(self.core, self.wires)
+        with_tokens = "tokens" in request.query_params
+        content = ledger(self.core, self.wires, with_tokens=with_tokens)
         return Response(
             orjson.dumps(content, option=orjson.OPT_INDENT_2), media_type="application/json"
         )

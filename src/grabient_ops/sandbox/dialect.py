@@ -52,8 +52,13 @@ def text_of(content: object) -> str:
     """The text of a message: plain, or the text parts of a list."""
     if isinstance(content, str):
         return content
+    return "\n".join(str(part["text"]) for part in parts_of(content) if "text" in part)
+
+
+def parts_of(content: object) -> list[JsonObject]:
+    """The parts of a message; a plain text has none."""
     parts = content if isinstance(content, list) else []
-    return "\n".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
+    return [part for part in parts if isinstance(part, dict)]
 
 
 class Reader(Protocol):

@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from grabient_ops.sandbox.core import Core
 from grabient_ops.sandbox.http import ApiError, JsonObject
+from grabient_ops.sandbox.lifecycle import Progress, Stage
 from grabient_ops.sandbox.state import Batch
 
 
@@ -28,20 +29,35 @@ class Wire(Protocol):
         """What the client wrote on the batch, where that is possible."""
 
 
-def ledger(core: Core, wires: Mapping[str, Wire]) -> JsonObject:
+def ledger(core: Core, wires: Mapping[str, Wire], *, with_tokens: bool = False) -> JsonObject:
     """Build the ledger document.
+
+    Args:
+        core: the books.
+        wires: by provider.
+        with_tokens: add the billed tokens of each batch; every answer is made again for that.
 
     Returns:
         `batches`, oldest first: provider, id, model, requests, state (the provider's own word),
         created_at (UTC, ISO 8601), metadata, requests_billed; `requests_billed` in all; `calls`:
         how often each route was called, refused calls included.
     """
-    batches = [_entry(core, wires[batch.provider], batch) for batch in core.state.all_batches()]
+    batches = []
+    for batch in core.state.all_batches():
+        tokens = _tokens(core, batch) if with_tokens else {}
+        batches.append({**_entry(core, wires[batch.provider], batch), **tokens})
     return {
         "batches": batches,
         "requests_billed": sum(entry["requests_billed"] for entry in batches),
         "calls": core.state.counters("call "),
     }
+
+
+def _tokens(core: Core, batch: Batch) -> dict[str, int]:
+    from grabient_ops.sandbox.results import billed_tokens  # NumPy would double the start-up
+
+    seen = core.progress(batch) if core.billed(batch) else Progress(Stage.FAILED, 0)
+    return billed_tokens(batch, seen, core.digested(batch.id))
 
 
 def _entry(core: Core, wire: Wire, batch: Batch) -> JsonObject:

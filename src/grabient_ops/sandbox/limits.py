@@ -40,6 +40,28 @@ KNOWN = {
 }
 """What the model lists show; any other id of the same family is accepted as well."""
 
+MOST_PICTURE_BYTES = {
+    "openai": 50 * MEGABYTE,
+    "groq": 4 * MEGABYTE,
+    "anthropic": 5 * 1024 * 1024,
+    "google": 20 * MEGABYTE,
+}
+"""Length of one picture inside a request, in base64."""
+
+_PICTURE_TOKENS = (
+    (r"claude-", 435),  # patches of 28 pixels
+    (r"gemini-2", 2064),  # tiles of 258
+    (r"gemini-|gemma-", 1120),
+    (r"gpt-4o-mini", 2833),  # at detail "low"
+    (r"(gpt|o\d).*-nano", 800),  # patches of 32 pixels, times 2.46
+    (r"(gpt|o\d).*-mini", 527),  # the same, times 1.62
+    (r"qwen/", 435),
+    (r"", 1024),
+)
+"""What a picture of 800 x 400 pixels costs, by the beginning of the model's id."""
+
+_BLIND = {"openai": r"gpt-3.*|gpt-4(-\d.*)?|o3-mini.*", "groq": r"(?!qwen/qwen3\.8-27b).*"}
+_ADAPTIVE = re.compile(r"claude-(opus|sonnet|haiku)-(4-[6-9]|[5-9])")
 _REASONING = re.compile(r"(gpt-[5-9]|o\d)")
 _GROQ_REASONING = re.compile(r"openai/gpt-oss-|qwen/")
 
@@ -62,3 +84,18 @@ def refuses_sampling(model: str) -> bool:
 def reasons(model: str) -> bool:
     """Whether answers of this OpenAI or Groq model cost reasoning tokens."""
     return refuses_sampling(model) or _GROQ_REASONING.match(model) is not None
+
+
+def sees(provider: str, model: str) -> bool:
+    """Whether a model of OpenAI or Groq takes pictures; all of the others do."""
+    return re.fullmatch(_BLIND[provider], model) is None
+
+
+def picture_tokens(model: str) -> int:
+    """Tokens of one picture; every picture is taken for one of 800 x 400 pixels."""
+    return next(tokens for ids, tokens in _PICTURE_TOKENS if re.match(ids, model))
+
+
+def thinks_adaptively(model: str) -> bool:
+    """Whether a Claude model decides by itself how much it thinks; older ones need a budget."""
+    return _ADAPTIVE.match(model) is not None

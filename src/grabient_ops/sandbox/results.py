@@ -40,7 +40,7 @@ def result_chunks(
         digested: what `intake.survey` wrote.
         part: which file.
     """
-    clerk = _Clerk(batch, seen, writer, read_schemas(digested))
+    clerk = _Clerk(batch, seen, writer, _Speaker(batch, seen, read_schemas(digested)))
     lines = enumerate(read_requests(digested))
     wanted = (line for line in lines if clerk.belongs(line[0], part))
     for number, chunk in enumerate(iter(lambda: list(islice(wanted, _CHUNK)), [])):
@@ -50,18 +50,57 @@ def result_chunks(
         yield b"\n".join(rows) + b"\n"
 
 
-class _Clerk:
-    """Turns chunks of requests into result lines of one batch."""
+def billed_tokens(batch: Batch, seen: Progress, digested: Path) -> dict[str, int]:
+    """Add up the tokens of every answer that was produced so far.
 
-    def __init__(
-        self, batch: Batch, seen: Progress, writer: Writer, schemas: list[JsonObject]
-    ) -> None:
-        self._seen, self._writer = seen, writer
-        self._fates = [batch.fates[i : i + 1] for i in range(batch.total)]
-        self._tag, self._created = batch.id[-12:], int(batch.created_at)
+    Args:
+        batch: what was accepted.
+        seen: how far it is.
+        digested: what `intake.survey` wrote.
+    """
+    speaker = _Speaker(batch, seen, read_schemas(digested))
+    lines = enumerate(read_requests(digested))
+    totals = dict.fromkeys(("input_tokens", "output_tokens", "cached_tokens"), 0)
+    for chunk in iter(lambda: list(islice(lines, _CHUNK)), []):
+        for answer in speaker.answers(chunk).values():
+            for name in totals:
+                totals[name] += getattr(answer, name)
+    return totals
+
+
+class _Speaker:
+    """Answers the requests of one batch, as far as they have an answer."""
+
+    def __init__(self, batch: Batch, seen: Progress, schemas: list[JsonObject]) -> None:
+        self._seen, self._fates = seen, batch.fates
         self._voice = Voice(batch.model, batch.salt)
         self._shapes = list(map(Shape, schemas))
         self._no_shape = Shape(None)
+
+    def answers(self, chunk: list[Line]) -> dict[int, Answer]:
+        """The answers to those requests that have one, by position."""
+        questions = [
+            (index, request.ask, self._shape(request.schema))
+            for index, request in chunk
+            if request.ask and self._is_answered(index)
+        ]
+        places = (place for place, _, _ in questions)
+        return dict(zip(places, self._voice.answers(questions), strict=True))
+
+    def _is_answered(self, index: int) -> bool:
+        return index < self._seen.reached and self._fates[index : index + 1] == ANSWERED
+
+    def _shape(self, schema: int | None) -> Shape:
+        return self._no_shape if schema is None else self._shapes[schema]
+
+
+class _Clerk:
+    """Turns chunks of requests into result lines of one batch."""
+
+    def __init__(self, batch: Batch, seen: Progress, writer: Writer, speaker: _Speaker) -> None:
+        self._seen, self._writer, self._speaker = seen, writer, speaker
+        self._fates = [batch.fates[i : i + 1] for i in range(batch.total)]
+        self._tag, self._created = batch.id[-12:], int(batch.created_at)
 
     def belongs(self, index: int, part: Part) -> bool:
         """Whether a line's result is in this part at all."""
@@ -74,20 +113,10 @@ class _Clerk:
 
     def rows(self, chunk: list[Line]) -> list[bytes]:
         """One result line for each request, in order."""
-        questions = [
-            (index, request.ask, self._shape(request.schema))
-            for index, request in chunk
-            if request.ask and index < self._seen.reached and self._fates[index] == ANSWERED
-        ]
-        answers = dict(
-            zip((place for place, _, _ in questions), self._voice.answers(questions), strict=True)
-        )
+        answers = self._speaker.answers(chunk)
         return [
             orjson.dumps(self._row(index, request, answers.get(index))) for index, request in chunk
         ]
-
-    def _shape(self, schema: int | None) -> Shape:
-        return self._no_shape if schema is None else self._shapes[schema]
 
     def _row(self, index: int, request: Request, answer: Answer | None) -> JsonObject:
         place = Place(self._tag, self._created, index)

@@ -10,16 +10,17 @@ from sqlalchemy.engine import Connection
 
 from grabient_ops.store.changes import announce
 from grabient_ops.store.completions import expect
-from grabient_ops.store.tables import batches, palette_tags, requests
+from grabient_ops.store.tables import answers_of, batches, requests
 from grabient_ops.store.targets import ModelTarget, Unanswered
 
 BatchStage = Literal[
-    "reserved", "submitting", "waiting", "canceling", "collecting",
+    "reserved", "over_budget", "submitting", "waiting", "canceling", "collecting",
     "completed", "failed", "expired", "canceled", "stopped",
 ]  # fmt: skip
-"""`stopped`: the workflow died after the submission; its requests stay open until it is resumed."""
+"""`over_budget`: not sent, because that might cross a limit; it goes on when there is room for it.
+`stopped`: the workflow died after the submission; its requests stay open until it is resumed."""
 WORKING_STAGES: tuple[BatchStage, ...] = (
-    "reserved", "submitting", "waiting", "canceling", "collecting",
+    "reserved", "over_budget", "submitting", "waiting", "canceling", "collecting",
 )  # fmt: skip
 OPEN_STAGES: tuple[BatchStage, ...] = (*WORKING_STAGES, "stopped")
 QUEUE_FULL = "queue_full"
@@ -51,6 +52,7 @@ class Batch(NamedTuple):
     live_completed: int
     live_failed: int
     collect_cursor: list[Any] | None
+    request_bound: int | None
     reserved_cost: int
     settled_cost: int | None
     error_class: str | None
@@ -88,10 +90,21 @@ def reserve_batch(
     asked: Sequence[Unanswered],
     parameters: dict[str, Any],
     at: datetime,
+    *,
+    inputs: Sequence[str] | None = None,
 ) -> str:
     """Write a batch, its requests and its expected completion; return the batch id.
 
     Two reservations of one (palette, model, run, prompt version) cannot both commit.
+
+    Args:
+        connection: an open transaction.
+        target: what is asked of which model.
+        run_number: from 1.
+        asked: the palettes; all have the same options.
+        parameters: what is sent beside the texts.
+        at: now.
+        inputs: what the model is shown for each palette, where the seed does not say it.
     """
     batch_id = "".join(secrets.choice(_ALPHABET) for _ in range(12))
     workflow_id = f"batch-{batch_id}"
@@ -104,7 +117,8 @@ def reserve_batch(
     connection.execute(
         sa.insert(batches).values(
             id=batch_id,
-            kind="tagging",
+            kind=target.kind,
+            options=asked[0].options,
             chunk=_count_of_run(connection, same) + 1,
             attempt=max(palette.attempt for palette in asked),
             parameters=parameters,
@@ -120,7 +134,15 @@ def reserve_batch(
         )
     )
     rows = [
-        {"batch_id": batch_id, "position": position, "state": "open", **same, **palette._asdict()}
+        {
+            "batch_id": batch_id,
+            "position": position,
+            "state": "open",
+            **same,
+            "seed": palette.seed,
+            "attempt": palette.attempt,
+            "input": None if inputs is None else inputs[position],
+        }
         for position, palette in enumerate(asked)
     ]
     connection.execute(sa.insert(requests), rows)
@@ -176,6 +198,14 @@ def list_batches(
     if provider is not None:
         query = query.where(batches.c.provider == provider)
     return [Batch(*row) for row in connection.execute(query)]
+
+
+def has_open_batch(connection: Connection, prompt_version: str) -> bool:
+    """Whether a batch of a prompt version has not reached an end."""
+    query = sa.select(batches.c.id).where(
+        batches.c.prompt_version == prompt_version, batches.c.state.in_(OPEN_STAGES)
+    )
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def list_open_batch_ids(connection: Connection) -> list[str]:
@@ -271,6 +301,28 @@ def list_requests(
     ]
 
 
+def list_inputs(connection: Connection, batch_id: str, positions: Sequence[int]) -> dict[int, str]:
+    """Return what the models are shown in some requests of a batch, by position."""
+    inputs: dict[int, str] = {}
+    for start in range(0, len(positions), 500):
+        query = sa.select(requests.c.position, requests.c.input).where(
+            requests.c.batch_id == batch_id,
+            requests.c.position.in_(positions[start : start + 500]),
+        )
+        inputs.update(connection.execute(query).all())
+    return inputs
+
+
+def longest_input(connection: Connection, batch_id: str) -> int:
+    """Return the bytes of the longest text that a model is shown in a batch."""
+    text = requests.c.input
+    is_postgres = connection.dialect.name == "postgresql"
+    size = sa.func.octet_length(text) if is_postgres else sa.func.length(sa.cast(text, sa.BLOB))
+    query = sa.select(sa.func.max(size)).where(requests.c.batch_id == batch_id)
+    longest: int | None = connection.execute(query).scalar()
+    return longest or 0
+
+
 def count_requests(connection: Connection, batch_id: str) -> dict[str, int]:
     """Return how many requests of a batch are in each state."""
     query = sa.select(requests.c.state, sa.func.count()).where(requests.c.batch_id == batch_id)
@@ -299,7 +351,7 @@ def close_open_requests(connection: Connection, batch_id: str, state: str) -> No
     )
 
 
-def reopen_missing(connection: Connection, batch_id: str) -> None:
+def reopen_missing(connection: Connection, batch_id: str, kind: str) -> None:
     """Open requests again that were given up, as a further attempt.
 
     Those stay closed that have been answered, or are being asked again, by another batch.
@@ -309,12 +361,10 @@ def reopen_missing(connection: Connection, batch_id: str) -> None:
         names = ("prompt_version", "provider", "model", "run_number", "seed")
         return [table.c[name] == requests.c[name] for name in names]
 
-    asked = requests.alias()
+    asked, answers = requests.alias(), answers_of(kind)
     is_asked = sa.exists().where(*same_request(asked), asked.c.state == "open")
-    is_answered = sa.exists().where(
-        *same_request(palette_tags), palette_tags.c.error_class.is_(None)
-    )
-    attempts = sa.select(sa.func.max(palette_tags.c.attempt)).where(*same_request(palette_tags))
+    is_answered = sa.exists().where(*same_request(answers), answers.c.error_class.is_(None))
+    attempts = sa.select(sa.func.max(answers.c.attempt)).where(*same_request(answers))
     connection.execute(
         sa.update(requests)
         .where(requests.c.batch_id == batch_id, requests.c.state == "missing")

@@ -1,6 +1,6 @@
 """Palettes: the seeds that are to be tagged."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -74,6 +74,20 @@ def oldest_seeds(limit: int | None = None) -> sa.Select[str]:
 def first_seeds(connection: Connection, limit: int | None = None) -> list[str]:
     """Return seeds, oldest palette first."""
     return list(connection.execute(oldest_seeds(limit)).scalars())
+
+
+def seeds_without_image(connection: Connection) -> set[str]:
+    """Return the palettes that no picture is known of."""
+    query = sa.select(palettes.c.seed).where(palettes.c.image_key.is_(None))
+    return set(connection.execute(query).scalars())
+
+
+def set_image_keys(connection: Connection, keys: Mapping[str, str], at: datetime) -> None:
+    """Note where the pictures of palettes are; call it when they are there."""
+    rows = [{"its_seed": seed, "its_key": key} for seed, key in keys.items()]
+    query = sa.update(palettes).where(palettes.c.seed == sa.bindparam("its_seed"))
+    connection.execute(query.values(image_key=sa.bindparam("its_key")), rows)
+    announce(connection, "palettes", ["*"], at)
 
 
 def known_seeds(connection: Connection, seeds: Iterable[str]) -> set[str]:

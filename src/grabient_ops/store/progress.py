@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from grabient_ops.store.tables import batches, palette_tags, palettes, targets
-from grabient_ops.store.targets import FINAL_ERRORS
+from grabient_ops.store.targets import FINAL_ERRORS, LAST_RUN
 
 
 class Progress(NamedTuple):
@@ -54,17 +54,19 @@ def measure_progress(
 
 
 def _expected(connection: Connection, prompt_version: str) -> dict[tuple[str, str, int], int]:
+    """Count the pairs of every run that was asked for, those too that nobody has to go to."""
+    columns = (targets.c.provider, targets.c.model, targets.c.target_runs, LAST_RUN)
     query = (
-        sa.select(targets.c.provider, targets.c.model, targets.c.target_runs, sa.func.count())
+        sa.select(*columns, sa.func.count())
         .join(palettes, palettes.c.seed == targets.c.seed)
         .where(targets.c.prompt_version == prompt_version)
-        .group_by(targets.c.provider, targets.c.model, targets.c.target_runs)
+        .group_by(*columns)
     )
     expected: dict[tuple[str, str, int], int] = {}
-    for provider, model, runs, pairs in connection.execute(query):
+    for provider, model, runs, last_run, pairs in connection.execute(query):
         for run_number in range(1, runs + 1):
             key = (provider, model, run_number)
-            expected[key] = expected.get(key, 0) + pairs
+            expected[key] = expected.get(key, 0) + (pairs if run_number <= last_run else 0)
     return expected
 
 
@@ -90,7 +92,7 @@ def _outcomes(
                 targets.c.provider == tags.provider,
                 targets.c.model == tags.model,
                 targets.c.seed == tags.seed,
-                targets.c.target_runs >= tags.run_number,
+                tags.run_number <= LAST_RUN,
             ),
         )
         .join(palettes, palettes.c.seed == tags.seed)
@@ -127,11 +129,3 @@ def count_batches(connection: Connection) -> dict[str, int]:
     """Return how many batches are in each state."""
     query = sa.select(batches.c.state, sa.func.count()).group_by(batches.c.state)
     return dict(connection.execute(query.order_by(batches.c.state)).all())
-
-
-def count_answered_palettes(connection: Connection, prompt_version: str) -> int:
-    """Return how many palettes have at least one answer under a prompt version."""
-    query = sa.select(sa.func.count(sa.distinct(palette_tags.c.seed))).where(
-        palette_tags.c.prompt_version == prompt_version, palette_tags.c.error_class.is_(None)
-    )
-    return connection.execute(query).scalar_one()

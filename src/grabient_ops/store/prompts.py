@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from grabient_ops.store.changes import announce
-from grabient_ops.store.tables import palette_tags, prompt_versions
+from grabient_ops.store.tables import palette_tag_refined, palette_tags, prompt_versions
 from grabient_ops.store.upsert import insert_new
 
 
@@ -40,15 +40,18 @@ def get_prompt(connection: Connection, version: str) -> PromptVersion | None:
 
 def list_prompts(connection: Connection) -> list[tuple[PromptVersion, int]]:
     """Return (prompt version, stored answers under it), newest first."""
-    answers = (
-        sa.select(palette_tags.c.prompt_version, sa.func.count().label("n"))
-        .where(palette_tags.c.error_class.is_(None))
-        .group_by(palette_tags.c.prompt_version)
-        .subquery()
-    )
+    answers = sa.union_all(*map(_count_answers, (palette_tags, palette_tag_refined))).subquery()
     query = (
         sa.select(prompt_versions, sa.func.coalesce(answers.c.n, 0))
         .outerjoin(answers, answers.c.prompt_version == prompt_versions.c.version)
         .order_by(prompt_versions.c.created_at.desc(), prompt_versions.c.version)
     )
     return [(PromptVersion(*row[:5]), row[5]) for row in connection.execute(query)]
+
+
+def _count_answers(table: sa.Table) -> sa.Select[tuple[str, int]]:
+    return (
+        sa.select(table.c.prompt_version, sa.func.count().label("n"))
+        .where(table.c.error_class.is_(None))
+        .group_by(table.c.prompt_version)
+    )

@@ -112,6 +112,11 @@ batches = sa.Table(
     sa.Column("live_failed", sa.Integer, nullable=False, comment="the provider's word, for show"),
     sa.Column("collect_cursor", Json, comment="file and line up to which results are stored"),
     sa.Column(
+        "request_bound",
+        Cost,
+        comment="most a request may cost; NULL before it may be sent, or without a price",
+    ),
+    sa.Column(
         "reserved_cost",
         Cost,
         nullable=False,
@@ -230,6 +235,12 @@ palette_tag_refined = sa.Table(
 )
 _index_answers(palette_tag_refined)
 
+
+def answers_of(kind: str) -> sa.Table:
+    """Return the table of answers of a kind of prompt, `tagging` or `refinement`."""
+    return palette_tag_refined if kind == "refinement" else palette_tags
+
+
 passes = sa.Table(
     "passes",
     metadata,
@@ -238,8 +249,8 @@ passes = sa.Table(
     sa.Column("prompt_version", Text, nullable=False, index=True),
     sa.Column("asked", Json, nullable=False, comment="models, runs, limit ..."),
     sa.Column("estimate", Json, nullable=False, comment="as it was told when first asked for"),
-    sa.Column("spent_before", Cost, nullable=False, comment="under its prompt, when it was asked"),
     sa.Column("budget", Cost, comment="most that it may cost; NULL without a limit"),
+    sa.Column("budget_at", Instant, comment="when its budget was given or lifted; newest governs"),
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("updated_at", Instant, nullable=False),
     comment="What operators asked for, with the estimate and the limit that they gave.",

@@ -1,10 +1,20 @@
 """What an answer is worth: its tags, or the reason why it has none."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
-from grabient_ops.tagging.coercion import ENOUGH_FIELDS, Tags, fields_in, to_tags
+from grabient_ops.tagging.coercion import (
+    ENOUGH_FIELDS,
+    Tags,
+    fullness,
+    known_fields,
+    object_in,
+    to_tags,
+)
+from grabient_ops.tagging.finish import ended_early, refusal
 from grabient_ops.tagging.outcome import ErrorClass
 from grabient_ops.tagging.recovery import MAX_CHARS, Stage, recover
 from grabient_ops.tagging.vocabulary import FIELDS
@@ -13,21 +23,6 @@ PARSER_VERSION = 1
 """Changes whenever the same text may give other tags; stored answers can then be parsed again."""
 
 _ALL_FIELDS = frozenset(FIELDS)
-_CUT = frozenset({"length", "max_tokens", "max_output_tokens", "model_context_window_exceeded"})
-_REFUSED = frozenset(
-    {
-        "refusal",
-        "refused",
-        "content_filter",
-        "safety",
-        "image_safety",
-        "recitation",
-        "language",
-        "blocklist",
-        "prohibited_content",
-        "spii",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,32 +59,38 @@ def parse_answer(text: str, finish_reason: str | None = None) -> ParsedAnswer:
         text: what the model wrote, verbatim.
         finish_reason: why it stopped, in any provider's words and case.
     """
-    reason = (finish_reason or "").rpartition(".")[2].lower()
-    if reason in _REFUSED:
-        error = f"The model refused or was stopped by a filter ({reason})."
-        return ParsedAnswer(None, ErrorClass.REFUSED, "none", error=error)
+    early = ended_early(finish_reason)
+    if early is ErrorClass.REFUSED:
+        return ParsedAnswer(None, early, "none", error=refusal(finish_reason))
     if clean := _clean(text):
         return clean
     stage: Stage = "none"
     known = 0
     blank: ParsedAnswer | None = None
-    for tried, values in recover(text):
-        # The fullest object first, and of equals the last: the earlier ones are drafts or examples.
-        for fields in sorted(map(fields_in, reversed(values)), key=len, reverse=True):
-            if len(fields) > known:
-                stage, known = tried, len(fields)
-            tags, ambiguous = to_tags(fields)
-            if len(fields) < ENOUGH_FIELDS:
-                continue
-            if any(tags.values()):
-                return ParsedAnswer(tags, None, tried, ambiguous)
-            # An object for a value is our schema, echoed.
-            if not any(isinstance(value, dict) for value in fields.values()):
-                blank = blank or ParsedAnswer(tags, None, tried, ambiguous)
-    if blank and reason not in _CUT:
+    for tried, found in objects_in(text):
+        fields = known_fields(found)
+        if len(fields) > known:
+            stage, known = tried, len(fields)
+        if len(fields) < ENOUGH_FIELDS:
+            continue
+        tags, ambiguous = to_tags(fields)
+        if any(tags.values()):
+            return ParsedAnswer(tags, None, tried, ambiguous)
+        # An object for a value is our schema, echoed.
+        if not any(isinstance(value, dict) for value in fields.values()):
+            blank = blank or ParsedAnswer(tags, None, tried, ambiguous)
+    if blank and early is None:
         return blank
-    error_class = ErrorClass.TRUNCATED if reason in _CUT else ErrorClass.UNPARSABLE
-    return ParsedAnswer(None, error_class, stage, error=_shortcoming(known, cut=reason in _CUT))
+    error = _shortcoming(known, cut=early is not None)
+    return ParsedAnswer(None, early or ErrorClass.UNPARSABLE, stage, error=error)
+
+
+def objects_in(text: str) -> Iterator[tuple[Stage, dict[str, Any]]]:
+    """Yield every object in an answer that may be meant, most likely first; lazy, never raises."""
+    for stage, values in recover(text):
+        # The fullest object first, and of equals the last: the earlier ones are drafts or examples.
+        for found in sorted(map(object_in, reversed(values)), key=fullness, reverse=True):
+            yield stage, found
 
 
 def _clean(text: str) -> ParsedAnswer | None:

@@ -42,24 +42,33 @@ _REPLACED = {ord("\t"): " "} | dict.fromkeys(
 _NOTHING = frozenset({"none", "null", "n/a", "na", "nil", "undefined", "unknown", "string"})
 
 
-def fields_in(value: object, wrappers: int = _MAX_WRAPPERS) -> dict[str, Any]:
-    """Return the known keys of an answer, however it is wrapped, each with its raw value.
+def object_in(value: object, wrappers: int = _MAX_WRAPPERS) -> dict[str, Any]:
+    """Return the object of an answer as it came, however it is wrapped; empty where there is none.
 
-    Keys are matched without regard to case, blanks, hyphens and underscores. Of several objects
-    (`{"tags": {...}}`, `[{...}]`, JSON inside a string) the one with the most known keys counts.
+    Of several objects (`{"tags": {...}}`, `[{...}]`, JSON inside a string) the one with the most
+    known keys counts.
     """
     if isinstance(value, str):
         value = _json_in(value)
-    known: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     inner: Iterable[object] = ()
     if isinstance(value, dict):
-        known = {field: item for key, item in value.items() if (field := _field(key))}
-        inner = value.values()
+        found, inner = value, value.values()
     elif isinstance(value, list):
         inner = value
-    if len(known) >= ENOUGH_FIELDS or not wrappers:
-        return known
-    return max((known, *(fields_in(item, wrappers - 1) for item in inner)), key=len)
+    if not wrappers or len(known_fields(found)) >= ENOUGH_FIELDS:
+        return found
+    return max((found, *(object_in(item, wrappers - 1) for item in inner)), key=fullness)
+
+
+def known_fields(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields among an object's keys; case, blanks, hyphens, underscores do not count."""
+    return {field: item for key, item in found.items() if (field := _field(key))}
+
+
+def fullness(found: Mapping[str, Any]) -> int:
+    """Count the known fields of an object."""
+    return len(known_fields(found))
 
 
 def to_tags(fields: Mapping[str, object]) -> tuple[Tags, tuple[str, ...]]:
@@ -76,8 +85,8 @@ def to_tags(fields: Mapping[str, object]) -> tuple[Tags, tuple[str, ...]]:
     tags: Tags = dict.fromkeys(FIELDS)
     ambiguous = []
     for field in LIST_FIELDS:
-        tags[field] = _tag_list(fields.get(field))
-    for field, words in _WORDS.items():
+        tags[field] = tag_list(fields.get(field))
+    for field, words in WORDS.items():
         value = fields.get(field)
         if isinstance(value, str) and value in words:
             tags[field] = words[value]
@@ -117,7 +126,7 @@ def _strings(items: list[object]) -> list[str]:
 
 
 def _words_in(value: object, spelled: Mapping[str, str]) -> set[str]:
-    words = (_spelling(word) for text in _texts(value) for word in _EITHER_OR.split(text))
+    words = (spelling(word) for text in _texts(value) for word in _EITHER_OR.split(text))
     return {spelled.get(word, word) for word in words if word}
 
 
@@ -128,11 +137,13 @@ def _vote(given: set[str], choices: tuple[str, ...], *, alone: bool) -> str | No
     return valid.pop()
 
 
-def _spelling(word: str) -> str:
+def spelling(word: str) -> str:
+    """Return a closed word as the vocabulary writes it: lower-case, hyphens for blanks."""
     return _SPELLING.sub("-", word.strip(" \t\"'.!").casefold())
 
 
-def _tag_list(value: object) -> list[str]:
+def tag_list(value: object) -> list[str]:
+    """Return the distinct tags in the value of a list field, as `to_tags` does."""
     distinct: dict[str, str] = {}
     for tags in map(_tags_in, _texts(value)):
         for key, tag in tags:
@@ -147,6 +158,11 @@ def _tags_in(text: str) -> tuple[tuple[str, str], ...]:
     pieces = _SEPARATOR.split(_COLOUR_CODE.sub("", _joined(text)))
     tags = (piece.translate(_REPLACED).strip() for piece in pieces)
     return tuple((tag.casefold(), tag) for tag in tags if _is_tag(tag))
+
+
+def one_line(text: str) -> str:
+    """Return a text with single blanks, without control characters and lone surrogates."""
+    return _joined(" ".join(text.split())).translate(_REPLACED)
 
 
 def _joined(text: str) -> str:
@@ -168,8 +184,9 @@ def _is_tag(text: str) -> bool:
 _FIELDS_BY_SQUASHED_KEY = {field.replace("_", ""): field for field in FIELDS} | {
     "dominantcolours": "dominant_colors"
 }
-_WORDS = {
+WORDS: Mapping[str, Mapping[str, str]] = {
     field: {word: word for word in words}
-    | {_spelling(word): meant for word, meant in SYNONYMS[field].items()}
+    | {spelling(word): meant for word, meant in SYNONYMS[field].items()}
     for field, words in CATEGORIES.items()
 }
+"""By categorical field every spelling that is a vote, and the word that it means."""

@@ -123,7 +123,6 @@ _USED = """provider model run_number prompt_version requests answered input_toke
         ("top-tags --limit 2", "place category tag votes palettes models share"),
         ("top-tags --per-category", "place category tag votes palettes models share"),
         ("versions aaaa aabb", _DIFFERENCE),
-        ("convergence", "category run palettes distance stable"),
         ("reliability", "category provider model votes accuracy confusion"),
         ("accuracy", "provider model category responses said hits due precision recall"),
         ("usage --by run_number", _USED),
@@ -150,6 +149,27 @@ def test_json_of_two_parts_is_an_object(full: str, ask: Ask) -> None:
     assert isinstance(agreement, dict)
     assert {row["category"] for row in agreement["categories"]} == {*FIELDS}
     assert len(agreement["pairs"]) == 6 * len(FIELDS)
+
+
+def test_convergence_tells_what_stopping_earlier_would_have_saved(full: str, ask: Ask) -> None:
+    assert full
+    document = _json(
+        ask("convergence", "--category", "mood", "--flips", "0", "--flips", "99", "--json")
+    )
+
+    assert isinstance(document, dict)
+    assert [[*row] for row in document["categories"]] == [
+        ["category", "run", "palettes", "distance", "stable"]
+    ] * 2
+    assert {row["category"] for row in document["categories"]} == {"mood"}
+    assert [(row["run"], row["flips"]) for row in document["stopping"]] == [
+        (1, None), (2, None), (None, 0), (None, 99),
+    ]  # fmt: skip
+    never, at_once = document["stopping"][2:]
+    assert (never["saved_requests"], never["agreement"], never["saved_usd"]) == (0, 1, 0)
+    assert at_once["saved_share"] == at_once["saved_requests"] / at_once["requests"]
+    assert 0 < at_once["saved_usd"] < at_once["cost_usd"]
+    assert "below 99 flips" in ask("convergence", "--flips", "99").stdout
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,12 @@ EVERYTHING = Selection()
 
 
 @contextmanager
-def chosen(warehouse: "Warehouse", selection: Selection) -> "Iterator[DuckDBPyConnection]":
+def chosen(
+    warehouse: "Warehouse", selection: Selection, *, only_moving: bool = False
+) -> "Iterator[DuckDBPyConnection]":
     """Open a cursor whose `chosen_facts` and `chosen_responses` are just these answers.
+
+    With `only_moving`, only those about palettes whose consensus was not counted in advance.
 
     The ids stand in the views as literals, so that DuckDB prunes files by them; they come from the
     lake's dictionaries and from integers, never from text of a caller.
@@ -53,6 +57,8 @@ def chosen(warehouse: "Warehouse", selection: Selection) -> "Iterator[DuckDBPyCo
             "run_number": [int(run) for run in selection.runs],
         }
         conditions = [f"{column} IN ({_listed(some)})" for column, some in ids.items() if some]
+        if only_moving:
+            conditions.append("palette_id IN (FROM moving)")
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         for table in ("facts", "responses"):
             cursor.execute(f"CREATE TEMP VIEW chosen_{table} AS SELECT * FROM {table} {where}")  # noqa: S608 - integers
@@ -132,14 +138,18 @@ def answer(
     return cursor.execute(sql_of(question), parameters)
 
 
-def ranges(cursor: "DuckDBPyConnection", facts_at_once: int) -> list[tuple[int, int]]:
-    """Cut the palette ids into ranges of about so many facts, so that memory stays flat."""
-    query = "SELECT min(palette_id), max(palette_id) FROM palettes"
-    first, last = _one(cursor, query)
-    if first is None:
+def ranges(
+    cursor: "DuckDBPyConnection", facts_at_once: int, palettes: str = "palettes"
+) -> list[tuple[int, int]]:
+    """Cut the ids in a table of palettes into ranges of about so many facts; memory stays flat."""
+    query = f"SELECT min(palette_id), max(palette_id), count(*) FROM {palettes}"  # noqa: S608 - ours
+    first, last, some = _one(cursor, query)
+    if not some:
         return []
     (facts,) = _one(cursor, "SELECT count(*) FROM facts")
-    width = max(1, (last - first + 1) * facts_at_once // max(facts, 1))
+    (every,) = _one(cursor, "SELECT count(*) FROM palettes")
+    parts = max(1, facts * some // (every * facts_at_once))
+    width = -(-(last - first + 1) // parts)
     return [(start, min(start + width - 1, last)) for start in range(first, last + 1, width)]
 
 

@@ -28,6 +28,11 @@ _FACTS_AT_ONCE = 4_000_000
 _ROWS_AT_ONCE = 10_000
 _FORMATS = {".parquet": "FORMAT parquet, COMPRESSION zstd", ".csv": "FORMAT csv, HEADER"}
 _IN_ORDER = "ORDER BY seed, category, votes DESC, tag"
+_ALL = (0, 2**31 - 1)
+_MOST_LISTED = 20_000  # every row group of a file holds all members of an ENUM
+
+_PARTS = "FROM read_parquet(getvariable('parts'))"
+_TALLIED = sql_of("consensus_tallied")
 
 
 def strength(share: float) -> Strength:
@@ -137,18 +142,28 @@ def all_consensus(
 
     Streams: a range of palettes is held at a time.
     """
-    query = f"{_named(sql_of('consensus_counted'))} {_IN_ORDER}"
-    with chosen(warehouse, selection) as cursor:
+    is_tallied = _is_tallied(warehouse, selection)
+    counted = sql_of("consensus_counted")
+    query = _named(f"({counted}) UNION ALL {_TALLIED}" if is_tallied else counted)
+    with chosen(warehouse, selection, only_moving=is_tallied) as cursor:
         for first, last in ranges(cursor, _FACTS_AT_ONCE):
-            bounds = {"first": first, "last": last, "min_share": min_share, "fields": FIELDS}
-            cursor.execute(query, bounds)
+            cursor.execute(f"{query} {_IN_ORDER}", _bounds(first, last, min_share))
             while rows := cursor.fetchmany(_ROWS_AT_ONCE):
                 yield from map(PaletteTag._make, rows)
 
 
+def _is_tallied(warehouse: "Warehouse", selection: Selection) -> bool:
+    """Only the consensus of all answers is counted in advance."""
+    return warehouse.tallied and not any(selection)
+
+
 def _named(counted: str) -> str:
-    """Return the query that puts texts to what a query has counted by ids."""
+    """Return the query that puts texts to what was counted by ids."""
     return f"WITH counted AS ({counted}) {sql_of('consensus_all')}"
+
+
+def _bounds(first: int, last: int, min_share: float) -> dict[str, object]:
+    return {"first": first, "last": last, "min_share": min_share, "fields": FIELDS}
 
 
 def write_consensus(
@@ -160,9 +175,9 @@ def write_consensus(
 ) -> int:
     """Write the tags of all palettes to a `.parquet` or `.csv` file; columns as in `PaletteTag`.
 
-    The rows are in no order, for sorting would take as long as counting. The ranges of palettes go
-    to files of their own first, as ids, which are then joined, so that memory stays flat and every
-    text is written once.
+    The rows are in no order, for sorting would take as long as counting. Ranges of palettes that
+    are to be counted go to files of their own first, as ids, so that memory stays flat; these, and
+    what was counted in advance, are then joined with their texts.
 
     Returns:
         The number of rows.
@@ -177,22 +192,41 @@ def write_consensus(
     try:
         with (
             TemporaryDirectory(dir=path.absolute().parent, prefix=f".{path.name}.") as parts,
-            chosen(warehouse, selection) as cursor,
+            chosen(warehouse, selection, only_moving=_is_tallied(warehouse, selection)) as cursor,
         ):
-            return _write_parts(cursor, path, Path(parts), min_share)
+            if _is_tallied(warehouse, selection):
+                _count_parts(cursor, Path(parts), min_share, "moving")
+                counted = f"{_PARTS} UNION ALL {_TALLIED}"
+                return _write_named(cursor, counted, path, _bounds(*_ALL, min_share))
+            _count_parts(cursor, Path(parts), min_share, "palettes")
+            return _write_named(cursor, _PARTS, path, {"fields": FIELDS})
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
     except IOException as error:
         raise InputError(f"{path} cannot be written: {error}") from error
 
 
-def _write_parts(cursor: "DuckDBPyConnection", path: Path, parts: Path, min_share: float) -> int:
-    for number, (first, last) in enumerate(ranges(cursor, _FACTS_AT_ONCE) or [(0, -1)]):
-        bounds = {"first": first, "last": last, "min_share": min_share, "fields": FIELDS}
-        _copy(cursor, sql_of("consensus_counted"), parts / f"{number:06}.parquet", bounds)
-    cursor.execute("SET VARIABLE parts = $parts", {"parts": sorted(map(str, parts.iterdir()))})
-    named = _named("FROM read_parquet(getvariable('parts'))")
-    return _copy(cursor, named, path, {"fields": FIELDS})
+def _count_parts(
+    cursor: "DuckDBPyConnection", folder: Path, min_share: float, palettes: str
+) -> None:
+    for number, (first, last) in enumerate(ranges(cursor, _FACTS_AT_ONCE, palettes) or [(0, -1)]):
+        part = folder / f"{number:06}.parquet"
+        _copy(cursor, sql_of("consensus_counted"), part, _bounds(first, last, min_share))
+    cursor.execute("SET VARIABLE parts = $parts", {"parts": sorted(map(str, folder.iterdir()))})
+
+
+def _write_named(
+    cursor: "DuckDBPyConnection", counted: str, path: Path, parameters: Mapping[str, object]
+) -> int:
+    """Put texts to what was counted; members of an ENUM are not hashed once more for each row."""
+    cursor.execute(f"CREATE TEMP TYPE field_name AS ENUM {FIELDS}")
+    [(tags,)] = cursor.execute("SELECT count(*) FROM tags").fetchall()
+    if 0 < tags <= _MOST_LISTED:
+        cursor.execute("CREATE TEMP TYPE tag_name AS ENUM (SELECT tag FROM tags)")
+        listed = "FROM memory.tags SELECT tag_id, CAST(tag AS tag_name) AS tag"
+        cursor.execute(f"CREATE TEMP TABLE tags AS {listed}")
+    query = f"FROM ({_named(counted)}) SELECT * REPLACE (CAST(category AS field_name) AS category)"
+    return _copy(cursor, query, path, parameters)
 
 
 def _copy(

@@ -73,11 +73,12 @@ def usage(
     The model that answered sets the price, or, where it has none of ours, the model that was asked.
     """
     with chosen(warehouse, selection) as cursor:
-        _lay_out(cursor, prices)
+        lay_out_prices(cursor, prices)
         return ask(cursor, "usage", Used, by=[*by])
 
 
-def _lay_out(cursor: "DuckDBPyConnection", prices: Iterable[ModelPrices]) -> None:
+def lay_out_prices(cursor: "DuckDBPyConnection", prices: Iterable[ModelPrices]) -> None:
+    """Put prices where `usage.sql` looks for them."""
     texts, numbers = ModelPrices._fields[:2], ModelPrices._fields[2:]
     columns = [f"{name} VARCHAR" for name in texts] + [f"{name} DOUBLE" for name in numbers]
     cursor.execute(f"CREATE TEMP TABLE prices ({', '.join(columns)})")

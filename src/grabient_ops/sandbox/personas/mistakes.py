@@ -123,7 +123,7 @@ _UNTYPED: tuple[Slip, ...] = (
 
 
 def _list(tags: Tags, rng: Random) -> list[str]:
-    return _strings(tags, rng.choice(LIST_FIELDS))
+    return _strings(tags, rng.choice([field for field in LIST_FIELDS if tags[field]]))
 
 
 def _strings(tags: Tags, field: str) -> list[str]:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any
 
-from grabient_ops.sandbox.personas.opinion import Tags, embed_text
+from grabient_ops.sandbox.personas.extras import Extras
+from grabient_ops.sandbox.personas.opinion import Tags
 
 
 class Shape:
@@ -20,16 +21,17 @@ class Shape:
         fields: dict[str, Any] = properties if isinstance(properties, dict) else {}
         self._fields = [(name, field, _words(field)) for name, field in fields.items()]
 
-    def fill(self, tags: Tags, rng: Random) -> Tags:
-        """Take the fields that the schema has, in its order, and make up those that we lack."""
+    def fill(self, tags: Tags, extras: Extras, rng: Random) -> Tags:
+        """Take the fields that the schema has, in its order, and make up those that we lack.
+
+        An array of objects takes what was dropped, a free string the sentence.
+        """
         if not self._fields:
             return tags
         filled: Tags = {}
         for name, field, words in self._fields:
-            if name == "embed_text":
-                filled[name] = embed_text(tags)
-            elif name not in tags:
-                filled[name] = _made_up(field, words, rng)
+            if name not in tags:
+                filled[name] = _made_up(field, words, extras, rng)
             else:
                 filled[name] = _closed(tags[name], words, rng) if words else tags[name]
         return filled
@@ -50,11 +52,12 @@ def _words(field: object) -> list[str]:
     return [word for word in holder.get("enum") or [] if isinstance(word, str)]
 
 
-def _made_up(field: object, words: list[str], rng: Random) -> object:
-    word = rng.choice(words) if words else "gradient"
+def _made_up(field: object, words: list[str], extras: Extras, rng: Random) -> object:
+    word = rng.choice(words) if words else extras.sentence
     kind = field.get("type") if isinstance(field, dict) else None
-    values = {
-        "array": [word],
+    keys = _item_keys(field)
+    values: dict[str, object] = {
+        "array": extras.objects(keys) if keys else [word],
         "object": {},
         "integer": 1,
         "number": 0.5,
@@ -62,3 +65,10 @@ def _made_up(field: object, words: list[str], rng: Random) -> object:
         "null": None,
     }
     return values.get(str(kind).lower(), word)
+
+
+def _item_keys(field: object) -> tuple[str, ...]:
+    """The keys of an array's items, when these are objects."""
+    items = field.get("items") if isinstance(field, dict) else None
+    properties = items.get("properties") if isinstance(items, dict) else None
+    return tuple(properties) if isinstance(properties, dict) else ()

@@ -1,5 +1,6 @@
 """What goes into a persona and what comes out, as small values that cost nothing to import."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,8 +18,10 @@ class Ask:
         json_only: whether the provider guarantees JSON syntax.
         max_tokens: the answer is cut there.
         thinks: whether reasoning was asked for.
+        thinking_budget: most tokens of reasoning, where the client says so.
         shows_thoughts: whether a summary of the reasoning is wanted too.
-        embeds: whether the instructions speak of an `embed_text`.
+        more_keys: keys that the instructions ask for besides the ten fields.
+        pictures: how many are shown.
     """
 
     text: str
@@ -27,8 +30,10 @@ class Ask:
     json_only: bool = False
     max_tokens: int | None = None
     thinks: bool = False
+    thinking_budget: int | None = None
     shows_thoughts: bool = False
-    embeds: bool = False
+    more_keys: Sequence[str] = ()
+    pictures: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,8 @@ class Answer:
 
     Attributes:
         finish: why the model stopped.
-        input_tokens: cached ones included.
+        input_tokens: cached ones and pictures included.
+        picture_tokens: the part of `input_tokens` that pictures cost.
         output_tokens: reasoning included.
         model: what the provider says has answered, often a dated variant.
         thoughts: summary of the reasoning; empty when there was none or none was wanted.
@@ -46,6 +52,7 @@ class Answer:
     text: str
     finish: Finish
     input_tokens: int
+    picture_tokens: int
     cached_tokens: int
     output_tokens: int
     reasoning_tokens: int

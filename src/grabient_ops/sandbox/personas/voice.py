@@ -5,9 +5,13 @@ from random import Random
 
 import orjson
 
+from grabient_ops.sandbox.limits import picture_tokens
 from grabient_ops.sandbox.personas import mistakes
-from grabient_ops.sandbox.personas.opinion import embed_text, opinion
+from grabient_ops.sandbox.personas.consensus import read_consensus
+from grabient_ops.sandbox.personas.extras import Extras
+from grabient_ops.sandbox.personas.opinion import Tags, embed_text, opinion
 from grabient_ops.sandbox.personas.palette import Eye, Palette
+from grabient_ops.sandbox.personas.refining import refine
 from grabient_ops.sandbox.personas.shape import Shape
 from grabient_ops.sandbox.personas.talk import Answer, Ask, Finish
 from grabient_ops.sandbox.personas.taste import taste_of
@@ -29,6 +33,7 @@ class Voice:
 
     def __init__(self, model: str, salt: str) -> None:
         self._taste = taste_of(model)
+        self._picture_tokens = picture_tokens(model)
         self._salt = int(salt, 16)
         self._rng = Random()  # noqa: S311 - repeatable by design
 
@@ -45,7 +50,8 @@ class Voice:
         rng = self._rng
         rng.seed(self._salt + place)
         text, finish = self._say(ask, shape, palette)
-        reasoning = int(80 + 600 * rng.random() ** 2) if ask.thinks else 0
+        reasoning = _reasoning(ask, rng)
+        pictures = ask.pictures * self._picture_tokens
         if ask.max_tokens is not None:
             reasoning = min(reasoning, ask.max_tokens // 2)
             room = (ask.max_tokens - reasoning) * _CHARS_PER_TOKEN
@@ -54,7 +60,8 @@ class Voice:
         return Answer(
             text=text,
             finish=finish,
-            input_tokens=(ask.instruction_chars + len(ask.text)) // _CHARS_PER_TOKEN + 8,
+            input_tokens=(ask.instruction_chars + len(ask.text)) // _CHARS_PER_TOKEN + 8 + pictures,
+            picture_tokens=pictures,
             cached_tokens=self._cached(ask),
             output_tokens=max(len(text) // _CHARS_PER_TOKEN, 1) + reasoning,
             reasoning_tokens=reasoning,
@@ -81,15 +88,23 @@ class Voice:
 
     def _json(self, ask: Ask, shape: Shape, palette: Palette) -> str:
         rng, taste = self._rng, self._taste
-        tags = opinion(palette, taste, ask.temperature, rng)
-        if ask.embeds and not shape.given:
-            tags["embed_text"] = embed_text(tags)
+        tags, extras = self._think(ask, palette)
         if rng.random() < _IS_EMPTY * taste.slips:
             tags = mistakes.emptied(tags)
         elif rng.random() < _SLIPS * taste.slips:
             mistakes.slip(tags, rng, typed=shape.given)
-        tags = shape.fill(tags, rng)
+        if shape.given:
+            tags = shape.fill(tags, extras, rng)
+        else:
+            asked = {key: extras.under(key) for key in ask.more_keys}
+            tags |= {key: value for key, value in asked.items() if value is not None}
         return orjson.dumps(tags, option=orjson.OPT_INDENT_2 if taste.pretty else None).decode()
+
+    def _think(self, ask: Ask, palette: Palette) -> tuple[Tags, Extras]:
+        if said := read_consensus(ask.text):
+            return refine(said, palette, self._taste, self._rng)
+        tags = opinion(palette, self._taste, ask.temperature, self._rng)
+        return tags, Extras(embed_text(tags))
 
     def _cached(self, ask: Ask) -> int:
         """Providers cache long common beginnings, in units, and not every time."""
@@ -97,3 +112,13 @@ class Voice:
         if shared < _CACHE_FROM or self._rng.random() < 0.3:
             return 0
         return shared // _CACHE_UNIT * _CACHE_UNIT
+
+
+def _reasoning(ask: Ask, rng: Random) -> int:
+    """How many tokens the model thinks: more when it was given more."""
+    if not ask.thinks:
+        return 0
+    luck = rng.random() ** 2
+    if ask.thinking_budget:
+        return int(ask.thinking_budget * (0.2 + 0.8 * luck))
+    return int(80 + 600 * luck)

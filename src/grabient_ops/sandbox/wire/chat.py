@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from grabient_ops.sandbox import limits
 from grabient_ops.sandbox.dialect import JsonObject, Place, Problem, is_number, text_of
 from grabient_ops.sandbox.lifecycle import Stage
+from grabient_ops.sandbox.personas.instructions import more_keys
 from grabient_ops.sandbox.personas.talk import Answer, Ask
-from grabient_ops.sandbox.wire import fields
+from grabient_ops.sandbox.wire import fields, pictures
+from grabient_ops.sandbox.wire.chat_content import check_content
 
 ENDPOINT = "/v1/chat/completions"
 
@@ -77,7 +79,21 @@ class ChatDialect:
                 return Problem(f"Unrecognized request argument supplied: {name}", _INVALID, name)
         if body.get("stream"):
             return Problem("Streaming is not supported in a batch.", _INVALID, "stream")
-        return _check_messages(body) or _check_format(body) or self._check_sampling(body)
+        return self._check_messages(body) or _check_format(body) or self._check_sampling(body)
+
+    def _check_messages(self, body: JsonObject) -> Problem | None:
+        messages = body.get("messages")
+        if not isinstance(messages, list) or not messages:
+            text = "Invalid 'messages': expected a non-empty array."
+            return Problem(text, "empty_array", "messages")
+        for number, message in enumerate(messages):
+            where = f"messages[{number}]"
+            if not isinstance(message, dict) or message.get("role") not in _ROLES:
+                return Problem(f"Invalid value: '{where}.role'.", "invalid_value", f"{where}.role")
+            problem = check_content(self.provider, body["model"], message, where)
+            if problem:
+                return problem
+        return None
 
     def _check_sampling(self, body: JsonObject) -> Problem | None:
         if self.provider == "openai" and limits.refuses_sampling(body["model"]):
@@ -99,7 +115,8 @@ class ChatDialect:
 
     def ask(self, body: JsonObject) -> Ask:
         """Find the user's text, the wanted format and the settings."""
-        texts = [text_of(message["content"]) for message in body["messages"]]
+        contents = [message["content"] for message in body["messages"]]
+        texts = list(map(text_of, contents))
         wanted = body.get("response_format") or {}
         return Ask(
             text=texts[-1],
@@ -109,7 +126,8 @@ class ChatDialect:
             max_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
             thinks=limits.reasons(body["model"])
             and body.get("reasoning_effort") not in ("none", "minimal"),
-            embeds=any("embed_text" in text for text in texts[:-1]),
+            more_keys=more_keys("\n".join(texts[:-1])),
+            pictures=pictures.count(contents, "image_url"),
         )
 
     def answered(self, key: str, answer: Answer, place: Place) -> JsonObject:
@@ -180,20 +198,6 @@ _FAILURES = (
     (503, "service_unavailable", "The engine is currently overloaded, please try again later."),
     (429, "rate_limit_exceeded", "Rate limit reached. Please try again in 1s."),
 )
-
-
-def _check_messages(body: JsonObject) -> Problem | None:
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages:
-        return Problem("Invalid 'messages': expected a non-empty array.", "empty_array", "messages")
-    for number, message in enumerate(messages):
-        where = f"messages[{number}]"
-        if not isinstance(message, dict) or message.get("role") not in _ROLES:
-            return Problem(f"Invalid value: '{where}.role'.", "invalid_value", f"{where}.role")
-        if not isinstance(message.get("content"), str | list):
-            text = f"Invalid type for '{where}.content': expected a string or an array of objects."
-            return Problem(text, "invalid_type", f"{where}.content")
-    return None
 
 
 def _check_format(body: JsonObject) -> Problem | None:

@@ -22,8 +22,15 @@ _GEMINI_CONFIG = (
     " logprobs thinkingConfig responseModalities mediaResolution speechConfig"
 )
 
+_GEMINI_PART_DATA = (
+    "text inlineData fileData functionCall functionResponse executableCode codeExecutionResult"
+)
+_GEMINI_PART = "thought thoughtSignature videoMetadata mediaResolution partMetadata"
+
 CHAT = frozenset(_CHAT.split())
 GROQ_CHAT = CHAT | frozenset(_GROQ_ONLY.split())
 MESSAGES = frozenset(_MESSAGES.split())
 GEMINI = frozenset(_GEMINI.split())
 GEMINI_CONFIG = frozenset(_GEMINI_CONFIG.split())
+GEMINI_PART_DATA = frozenset(_GEMINI_PART_DATA.split())
+GEMINI_PART = GEMINI_PART_DATA | frozenset(_GEMINI_PART.split())

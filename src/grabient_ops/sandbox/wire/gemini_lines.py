@@ -5,14 +5,17 @@ from dataclasses import dataclass
 
 from grabient_ops.sandbox.dialect import JsonObject, Place, Problem, is_number, text_of
 from grabient_ops.sandbox.lifecycle import Stage
+from grabient_ops.sandbox.personas.instructions import more_keys
 from grabient_ops.sandbox.personas.talk import Answer, Ask
-from grabient_ops.sandbox.wire import fields
+from grabient_ops.sandbox.wire import fields, pictures
+from grabient_ops.sandbox.wire.gemini_content import check_parts
 
 _LINE_FIELDS = frozenset({"key", "request", "metadata"})
 _SNAKE = re.compile(r"_([a-z])")
 _UNKNOWN = "Invalid JSON payload received. Unknown name \"{0}\" at '{1}': Cannot find field."
 _INVALID, _CANCELLED, _INTERNAL, _UNAVAILABLE = 3, 1, 13, 14
 _JSON = "application/json"
+_BLOBS = ("inlineData", "fileData")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class GeminiDialect:
         config = body.get("generationConfig")
         if isinstance(config, dict):
             body["generationConfig"] = _camel(config)
+        if isinstance(body.get("contents"), list):
+            body["contents"] = list(map(_camel_content, body["contents"]))
         return body
 
     def check(self, body: JsonObject) -> Problem | None:
@@ -58,6 +63,10 @@ class GeminiDialect:
         if not all(map(_is_content, contents)):
             text = "GenerateContentRequest.contents.parts: contents.parts must not be empty."
             return Problem(text, "INVALID_ARGUMENT")
+        for number, content in enumerate(contents):
+            problem = check_parts(content, f"contents[{number}]")
+            if problem:
+                return problem
         if "systemInstruction" in body and not _is_content(body["systemInstruction"]):
             text = "Invalid value at 'request.system_instruction': expected a Content object."
             return Problem(text, "INVALID_ARGUMENT")
@@ -72,7 +81,8 @@ class GeminiDialect:
     def ask(self, body: JsonObject) -> Ask:
         """Find the user's text, the wanted format and the settings."""
         config = body.get("generationConfig", {})
-        texts = [text_of(item["parts"]) for item in body["contents"]]
+        contents = [item["parts"] for item in body["contents"]]
+        texts = list(map(text_of, contents))
         instruction = body.get("systemInstruction", {"parts": []})
         instructions = [text_of(instruction["parts"]), *texts[:-1]]
         thinking = _camel(config.get("thinkingConfig", {}))
@@ -84,7 +94,9 @@ class GeminiDialect:
             max_tokens=config.get("maxOutputTokens"),
             shows_thoughts=bool(thinking.get("includeThoughts")),
             thinks=bool(thinking.get("thinkingBudget")) or "thinkingLevel" in thinking,
-            embeds=any("embed_text" in text for text in instructions),
+            thinking_budget=_budget(thinking),
+            more_keys=more_keys("\n".join(instructions)),
+            pictures=pictures.count(contents, "inlineData", "fileData"),
         )
 
     def answered(self, key: str, answer: Answer, place: Place) -> JsonObject:
@@ -174,13 +186,37 @@ def _camel(names: JsonObject) -> JsonObject:
     }
 
 
+def _camel_content(content: object) -> object:
+    """Name the parts of a content as REST does; what is no content stays as it is."""
+    if not isinstance(content, dict) or not _is_content(content):
+        return content
+    return content | {"parts": [_camel_part(part) for part in content["parts"]]}
+
+
+def _camel_part(part: JsonObject) -> JsonObject:
+    return {
+        name: _camel(value) if isinstance(value, dict) and name in _BLOBS else value
+        for name, value in _camel(part).items()
+    }
+
+
+def _budget(thinking: JsonObject) -> int | None:
+    budget = thinking.get("thinkingBudget")
+    return budget if isinstance(budget, int) and budget > 0 else None
+
+
 def _usage(answer: Answer) -> JsonObject:
     usage: JsonObject = {
         "promptTokenCount": answer.input_tokens,
         "candidatesTokenCount": answer.output_tokens - answer.reasoning_tokens,
         "totalTokenCount": answer.input_tokens + answer.output_tokens,
-        "promptTokensDetails": [{"modality": "TEXT", "tokenCount": answer.input_tokens}],
+        "promptTokensDetails": [
+            {"modality": "TEXT", "tokenCount": answer.input_tokens - answer.picture_tokens}
+        ],
     }
+    if answer.picture_tokens:
+        shown = {"modality": "IMAGE", "tokenCount": answer.picture_tokens}
+        usage["promptTokensDetails"].append(shown)
     if answer.reasoning_tokens:
         usage["thoughtsTokenCount"] = answer.reasoning_tokens
     if answer.cached_tokens:

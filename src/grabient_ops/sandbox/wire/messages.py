@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from grabient_ops.sandbox import limits
 from grabient_ops.sandbox.dialect import JsonObject, Place, Problem, is_number, text_of
 from grabient_ops.sandbox.lifecycle import Stage
+from grabient_ops.sandbox.personas.instructions import more_keys
 from grabient_ops.sandbox.personas.talk import Answer, Ask
-from grabient_ops.sandbox.wire import fields
+from grabient_ops.sandbox.wire import fields, pictures
+from grabient_ops.sandbox.wire.message_content import check_content
 
 NO_SAMPLING_SINCE = "2026-10-21"
 """The API version from which on temperature, top_p and top_k are refused."""
@@ -81,7 +83,8 @@ class MessagesDialect:
 
     def ask(self, body: JsonObject) -> Ask:
         """Find the user's text, the wanted format and the settings."""
-        texts = [text_of(message["content"]) for message in body["messages"]]
+        contents = [message["content"] for message in body["messages"]]
+        texts = list(map(text_of, contents))
         thinking = body.get("thinking") or {}
         instructions = [text_of(body.get("system")), *texts[:-1]]
         return Ask(
@@ -91,7 +94,9 @@ class MessagesDialect:
             max_tokens=body["max_tokens"],
             thinks=thinking.get("type") in {"enabled", "adaptive"},
             shows_thoughts=True,
-            embeds=any("embed_text" in text for text in instructions),
+            thinking_budget=thinking.get("budget_tokens"),
+            more_keys=more_keys("\n".join(instructions)),
+            pictures=pictures.count(contents, "image"),
         )
 
     def answered(self, key: str, answer: Answer, place: Place) -> JsonObject:
@@ -168,9 +173,9 @@ def _check_messages(body: JsonObject) -> Problem | None:
         if not isinstance(message, dict) or message.get("role") not in ("user", "assistant"):
             text = f"messages.{number}.role: Input should be 'user' or 'assistant'"
             return Problem(text, _INVALID, "messages")
-        if not isinstance(message.get("content"), str | list) or not message["content"]:
-            text = f"messages.{number}.content: must not be empty"
-            return Problem(text, _INVALID, "messages")
+        problem = check_content(message, f"messages.{number}")
+        if problem:
+            return problem
     return None
 
 
@@ -183,17 +188,33 @@ def _check_thinking(body: JsonObject) -> Problem | None:
         return Problem(
             "thinking.type: Input should be 'enabled' or 'disabled'", _INVALID, "thinking"
         )
-    if kind == "enabled":
-        budget = thinking.get("budget_tokens")
-        if not isinstance(budget, int) or budget < 1024:
-            text = "thinking.enabled.budget_tokens: Input should be greater than or equal to 1024"
-            return Problem(text, _INVALID, "thinking")
-        if budget >= body["max_tokens"]:
-            text = "`max_tokens` must be greater than `thinking.budget_tokens`."
-            return Problem(text, _INVALID, "max_tokens")
-    if kind != "disabled" and body.get("temperature", 1) != 1:
+    if kind == "disabled":
+        return None
+    if kind == "adaptive" and not limits.thinks_adaptively(body["model"]):
+        return Problem("adaptive thinking is not supported on this model", _INVALID, "thinking")
+    problem = _check_budget(thinking, body["max_tokens"]) if kind == "enabled" else None
+    return problem or _check_calm(body)
+
+
+def _check_budget(thinking: JsonObject, most: int) -> Problem | None:
+    budget = thinking.get("budget_tokens")
+    if not isinstance(budget, int) or budget < 1024:
+        text = "thinking.enabled.budget_tokens: Input should be greater than or equal to 1024"
+        return Problem(text, _INVALID, "thinking")
+    if budget >= most:
+        text = "`max_tokens` must be greater than `thinking.budget_tokens`."
+        return Problem(text, _INVALID, "max_tokens")
+    return None
+
+
+def _check_calm(body: JsonObject) -> Problem | None:
+    """Who thinks may not be made to sample otherwise than by default."""
+    if body.get("temperature", 1) != 1:
         text = "`temperature` may only be set to 1 when thinking is enabled."
         return Problem(text, _INVALID, "temperature")
+    if "top_k" in body or not is_number(body.get("top_p", 1), 0.95, 1):
+        text = "`top_k` must be unset and `top_p` at least 0.95 when thinking is enabled."
+        return Problem(text, _INVALID, "top_k")
     return None
 
 

@@ -33,12 +33,21 @@ def prompt_version(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
-@cache
 def tagging_prompt() -> Prompt:
     """Return the built-in prompt of the tagging stage (`tagging.md` beside this module)."""
+    return _built_in("tagging", "built-in: ten fields")
+
+
+def refinement_prompt() -> Prompt:
+    """Return the built-in prompt of the refinement stage (`refinement.md` beside this module)."""
+    return _built_in("refinement", "built-in: canonical tags from the consensus")
+
+
+@cache
+def _built_in(kind: PromptKind, message: str) -> Prompt:
     # Bytes, not text: reading as text would rewrite line ends, and with them the version.
-    content = resources.files(__package__).joinpath("tagging.md").read_bytes().decode()
-    return Prompt(prompt_version(content), "tagging", content, "built-in: ten fields")
+    content = resources.files(__package__).joinpath(f"{kind}.md").read_bytes().decode()
+    return Prompt(prompt_version(content), kind, content, message)
 
 
 def answer_schema() -> dict[str, Any]:
@@ -51,10 +60,27 @@ def answer_schema() -> dict[str, Any]:
     Source:
         OpenAI, Anthropic, Gemini and Groq guides on structured outputs, read 2026-11.
     """
+    return _object({field: _property(field) for field in FIELDS})
+
+
+def refinement_schema() -> dict[str, Any]:
+    """Return a fresh JSON Schema of a refinement, made like `answer_schema` and of the same words.
+
+    Behind the ten fields stand `dropped`, an array of objects with the strings `tag` and `reason`,
+    and the string `sentence`.
+    """
+    text = {"type": "string"}
+    dropped = _object({"tag": text, "reason": dict(text)})
+    fields = answer_schema()["properties"]
+    more = {"dropped": {"type": "array", "items": dropped}, "sentence": dict(text)}
+    return _object(fields | more)
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
-        "properties": {field: _property(field) for field in FIELDS},
-        "required": list(FIELDS),
+        "properties": properties,
+        "required": list(properties),
         "additionalProperties": False,
     }
 

@@ -21,6 +21,14 @@ def upgrade() -> None:
     op.add_column(
         "batches",
         sa.Column(
+            "request_bound",
+            sa.BigInteger(),
+            comment="most a request may cost; NULL before it may be sent, or without a price",
+        ),
+    )
+    op.add_column(
+        "batches",
+        sa.Column(
             "reserved_cost",
             sa.BigInteger(),
             nullable=False,
@@ -131,13 +139,12 @@ def _create_passes() -> None:
         sa.Column(
             "estimate", _json(), nullable=False, comment="as it was told when first asked for"
         ),
-        sa.Column(
-            "spent_before",
-            sa.BigInteger(),
-            nullable=False,
-            comment="under its prompt, when it was asked",
-        ),
         sa.Column("budget", sa.BigInteger(), comment="most that it may cost; NULL without a limit"),
+        sa.Column(
+            "budget_at",
+            sa.String(length=32),
+            comment="when its budget was given or lifted; newest governs",
+        ),
         sa.Column("created_at", sa.String(length=32), nullable=False),
         sa.Column("updated_at", sa.String(length=32), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_passes"),

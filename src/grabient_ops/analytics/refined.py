@@ -1,0 +1,97 @@
+"""The manifest of the refined palettes, a set of files of its own in the lake, and their view."""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
+from typing_extensions import override
+
+from grabient_ops.analytics.manifest import NAME, Generation
+from grabient_ops.analytics.parquet import nothing, quoted, scan
+
+REFINED = "refined"
+"""Name of the folder within a lake, and of the view."""
+
+ROWS = {
+    "refinement_id": "BIGINT", "seed": "VARCHAR", "provider": "VARCHAR", "model": "VARCHAR",
+    "prompt_version": "VARCHAR", "run_number": "INTEGER", "batch_id": "VARCHAR", "tags": "VARCHAR",
+    "embed_text": "VARCHAR", "sentence": "VARCHAR", "created_at": "TIMESTAMP",
+}  # fmt: skip
+"""Columns that come from the store; times are UTC."""
+
+MADE = {"words": "UINTEGER[]", "vector": "FLOAT[{}]"}
+"""Columns that are made of `embed_text`: its words as numbers, and its vector of d numbers."""
+
+
+class RefinedFile(msgspec.Struct, frozen=True):
+    """Some refinements.
+
+    Attributes:
+        batches: the batches that have rows here.
+        dead: those of them whose rows here were replaced by a later file, or are gone.
+    """
+
+    file: str
+    rows: int
+    batches: list[str]
+    dead: list[str] = []
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether no row counts any more."""
+        return len(self.dead) == len(self.batches)
+
+    def without(self, batches: Collection[str]) -> "RefinedFile":
+        """Return the file, with the rows of some batches dead."""
+        gone = (batch for batch in self.batches if batch in batches)
+        return replace(self, dead=sorted({*self.dead, *gone}))
+
+
+class RefinedManifest(Generation, frozen=True):
+    """One generation of the refined palettes.
+
+    Attributes:
+        embedding: the model that made the vectors.
+        dimensions: of a vector; 0 as long as there is none.
+    """
+
+    embedding: str = ""
+    dimensions: int = 0
+    parts: list[RefinedFile] = msgspec.field(default_factory=list)
+
+    @override
+    def files(self) -> Iterator[str]:
+        return (part.file for part in self.parts)
+
+
+def read_refined(folder: Path) -> RefinedManifest | None:
+    """Return the present generation, or None: nothing was published that this release can read.
+
+    All of it can be made anew from the store, so nobody is asked to mend it.
+    """
+    try:
+        return msgspec.json.decode((folder / NAME).read_bytes(), type=RefinedManifest)
+    except (OSError, msgspec.MsgspecError, UnicodeError):
+        return None
+
+
+def refined_rows(folder: Path, manifest: RefinedManifest) -> str:
+    """Return a query for every refinement that counts, in the order of the files."""
+    if not manifest.parts:
+        return nothing({**ROWS, **MADE, "vector": MADE["vector"].format(manifest.dimensions or 1)})
+    return " UNION ALL ".join(live_rows(folder, part) for part in manifest.parts)
+
+
+def live_rows(folder: Path, part: RefinedFile) -> str:
+    """Return a query for the refinements of one file that count."""
+    rows = f"FROM {scan(folder, [part.file])} SELECT {', '.join((*ROWS, *MADE))}"
+    dead = ", ".join(map(quoted, part.dead))
+    return f"{rows} WHERE batch_id NOT IN ({dead})" if dead else rows
+
+
+def refined_view(folder: Path, manifest: RefinedManifest) -> str:
+    """Return a query for the newest refinement of each palette."""
+    return f"""FROM ({refined_rows(folder, manifest)})
+SELECT * EXCLUDE words, {quoted(manifest.embedding)} AS embedding
+QUALIFY row_number() OVER (PARTITION BY seed ORDER BY created_at DESC, refinement_id DESC) = 1"""

@@ -1,0 +1,1 @@
+"""Finds refined palettes by meaning, over vectors that live in the lake."""

@@ -1,0 +1,78 @@
+"""`grabient-ops images`."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from grabient_ops.cli.common import Json, console, open_app, print_json, print_line, warn
+from grabient_ops.cli.legible import legible
+from grabient_ops.errors import GrabientError
+
+if TYPE_CHECKING:
+    from grabient_ops.pipeline.images import Generated
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make pictures of palettes.")
+
+_SHOWN_FAILURES = 20
+
+
+@app.callback()
+def _group() -> None:
+    """Keep `generate` a word of its own while it is the only one."""
+
+
+@app.command()
+def generate(
+    limit: Annotated[int | None, typer.Option(min=1, help="Make at most so many.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make the pictures that are missing, and keep them in the home or in a bucket."""
+    from grabient_ops.pipeline.images import generate as make
+
+    ops = open_app()
+    with _progress() as show:
+        done = make(ops.store, ops.pictures, limit=limit, on_progress=show)
+    if as_json:
+        print_json(_document(done, ops.pictures.place))
+    else:
+        _print(done, ops.pictures.place)
+    if done.failed:
+        raise GrabientError(f"{len(done.failed):,} pictures could not be drawn")
+
+
+def _document(done: "Generated", place: str) -> dict[str, object]:
+    return {
+        "made": done.made,
+        "already_there": done.already_there,
+        "left": done.left,
+        "failed": [{"seed": seed, "reason": reason} for seed, reason in done.failed.items()],
+        "place": place,
+    }
+
+
+def _print(done: "Generated", place: str) -> None:
+    for seed, reason in list(done.failed.items())[:_SHOWN_FAILURES]:
+        warn(legible(f"{seed!r}: {reason}"))
+    if len(done.failed) > _SHOWN_FAILURES:
+        warn(f"... and {len(done.failed) - _SHOWN_FAILURES:,} more; --json lists them")
+    left = f", {done.left:,} left" if done.left else ""
+    print_line(f"{done.made:,} made, {done.already_there:,} already there{left}: {place}")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("pictures"), *Progress.get_default_columns()[1:3])
+    with Progress(
+        *columns, MofNCompleteColumn(), TimeRemainingColumn(), console=console(stderr=True)
+    ) as bar:
+        task = bar.add_task("pictures", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,98 @@
+"""`grabient-ops refine`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from grabient_ops.cli.budgets import Budget, NoBudget, open_pass_of, print_estimate, read_budget
+from grabient_ops.cli.common import Json, open_app, print_json, print_line
+from grabient_ops.cli.tag import wait_until_done, warn_about_keys
+
+if TYPE_CHECKING:
+    from grabient_ops.app import App
+    from grabient_ops.pipeline.passes import Budget as Wanted
+    from grabient_ops.pipeline.passes import Wish
+    from grabient_ops.pipeline.refinement import RefinementPass
+
+
+def refine(
+    model: Annotated[
+        str | None, typer.Option(help="What refines. Default: GRABIENT_OPS_REFINEMENT_MODEL.")
+    ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(help="Sum up the answers to this prompt version; may be repeated."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only so many palettes, those with most answers.")
+    ] = None,
+    runs: Annotated[int, typer.Option(min=1, max=100, help="How often each is refined.")] = 1,
+    pictures: Annotated[bool, typer.Option(help="Show the model each palette's picture.")] = True,
+    budget: Budget = None,
+    no_budget: NoBudget = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be asked and what it costs.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Stay until all is refined; works if nobody else does.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Have one strong model turn the consensus of each palette into canonical tags."""
+    from grabient_ops.pipeline.refinement import request_refinements
+    from grabient_ops.pipeline.refinement_estimate import estimate_refinements
+
+    app = open_app()
+    app.refuse_mixing()
+    wanted = make_pass(app, model, source or [], limit, runs, pictures=pictures)
+    wish = refinement_wish(app, wanted, read_budget(budget, lift=no_budget))
+    estimate = estimate_refinements(app.services, wanted)
+    if dry_run:
+        print_estimate(app, wish, estimate, as_json=as_json)
+        return
+    warn_about_keys(app, [wanted.model])
+    open_pass_of(app, wish, estimate)
+    palettes = request_refinements(app.services, wanted)
+    if wait:
+        wait_until_done(app, as_json=as_json)
+    elif as_json:
+        print_json({"requests": estimate.requests, "model": wanted.model.id, "palettes": palettes})
+    else:
+        print_line(f"{estimate.requests:,} requests are due; a running worker sends them now")
+        print_line("no worker yet? `grabient-ops worker` works until stopped, `refine --wait` once")
+
+
+def refinement_wish(app: "App", wanted: "RefinementPass", budget: "Wanted") -> "Wish":
+    """Return what is asked for, so that the same words are known again."""
+    from grabient_ops.pipeline.passes import Wish
+    from grabient_ops.pipeline.prompting import current_prompt
+
+    with app.store.read() as connection:
+        version = current_prompt(connection, "refinement")
+    words = {
+        "runs": wanted.runs,
+        "limit": wanted.limit,
+        "sources": sorted(wanted.sources),
+        "pictures": wanted.pictures,
+    }
+    return Wish("refinement", version, [wanted.model], words, budget)
+
+
+def make_pass(
+    app: "App",
+    model: str | None,
+    sources: list[str],
+    limit: int | None,
+    runs: int,
+    *,
+    pictures: bool,
+) -> "RefinementPass":
+    """Make what the options say.
+
+    Raises:
+        ConfigError: the model is unknown or retired.
+    """
+    from grabient_ops.pipeline.refinement import RefinementPass
+
+    choice = app.refinement_choice(model, with_pictures=pictures)
+    return RefinementPass(choice.model, sources, limit, runs, choice.pictures)

@@ -1,0 +1,37 @@
+"""`grabient-ops search`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from grabient_ops.cli.asking import refresh_refined
+from grabient_ops.cli.common import Json, open_app, print_json, print_table
+from grabient_ops.cli.legible import legible
+
+if TYPE_CHECKING:
+    from grabient_ops.analytics.search.index import Hit
+
+_TAGS = ("dominant_colors", "mood", "associations")
+
+
+def search(
+    text: Annotated[str, typer.Argument(help="What it should be like: `calm misty morning`.")],
+    limit: Annotated[int, typer.Option(min=1, help="How many palettes at most.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Find refined palettes by meaning, the closest first."""
+    from grabient_ops.analytics.search.index import open_index
+
+    app = open_app()
+    refresh_refined(app)
+    hits = open_index(app.lake).search(text, app.embedder, limit)
+    if as_json:
+        print_json([hit._asdict() for hit in hits])
+        return
+    cells = [[f"{hit.score:.3f}", *map(legible, _shown(hit)), hit.seed] for hit in hits]
+    print_table(["#score", "colours", "mood", "associations", "palette"], cells)
+
+
+def _shown(hit: "Hit") -> list[str]:
+    """Return a few tags for people."""
+    return [", ".join((hit.tags.get(field) or [])[:3]) for field in _TAGS]

@@ -1,0 +1,1 @@
+"""Pictures of palettes: how they are drawn, and where they are kept."""

@@ -1,0 +1,1 @@
+"""The dashboard: pages that follow the data, served from the store that the pipeline writes."""

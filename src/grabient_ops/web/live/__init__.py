@@ -1,0 +1,1 @@
+"""Live queries: what pages show is read again when it changes, once for all who look at it."""

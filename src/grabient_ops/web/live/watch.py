@@ -1,0 +1,155 @@
+"""Notices commits of other processes, so that nobody has to poll the data itself."""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterable
+from pathlib import Path
+
+import psycopg
+import sqlalchemy as sa
+import structlog
+from inotify_simple import INotify, flags
+
+from grabient_ops.app import App
+from grabient_ops.store.changes import CHANNEL
+from grabient_ops.web.live.panel import Topic
+
+log = structlog.get_logger(__name__)
+
+_SAFETY_S = 0.25
+_WITHOUT_INOTIFY_S = 0.01
+_SETTLE_S = (0.0, 0.0005, 0.001, 0.002, 0.004)
+_RETRY_S = 1.0
+_MANIFEST_S = 0.5
+
+Touch = Callable[[], None]
+"""Called on the event loop when something may have been committed."""
+
+
+async def watch_home(app: App, touch: Callable[[Iterable[Topic]], None]) -> None:
+    """Watch all that pages show until cancelled: the store, the journal, the lake.
+
+    Args:
+        app: the home's parts.
+        touch: what to call; without topics, the store's feed says which.
+    """
+
+    def journal() -> None:
+        touch(["journal"])
+
+    def lake() -> None:
+        touch(["warehouse"])
+
+    watches = [watch_file(app.lake / "manifest.json", lake)]
+    store = sa.engine.make_url(app.settings.store_url)
+    if store.get_backend_name() == "sqlite":
+        watches.append(watch_sqlite(Path(store.database or ""), lambda: touch([])))
+        watches.append(watch_sqlite(app.settings.home / "journal.sqlite", journal))
+    else:
+        conninfo = store.set(drivername="postgresql").render_as_string(hide_password=False)
+        # A workflow's steps and its batch's state move together.
+        watches.append(watch_postgres(conninfo, lambda: touch(["journal"])))
+    await asyncio.gather(*watches)
+
+
+async def watch_sqlite(file: Path, touch: Touch) -> None:
+    """Watch a database file in WAL mode until cancelled.
+
+    A write to the log wakes us, then SQLite itself says whether there was a commit.
+    """
+    while True:
+        try:
+            with contextlib.closing(_open(file)) as connection:
+                async with _written(file.with_name(f"{file.name}-wal")) as written:
+                    await _follow_sqlite(connection, written, touch)
+        except (sqlite3.Error, OSError) as error:
+            log.debug("not to be watched yet", file=file.name, error=str(error))
+        await asyncio.sleep(_RETRY_S)
+
+
+async def watch_postgres(conninfo: str, touch: Touch) -> None:
+    """Listen to the store's announcements until cancelled; connect again when hung up on."""
+    while True:
+        try:
+            connection = await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
+            async with connection:
+                await connection.execute(f"LISTEN {CHANNEL}")
+                touch()
+                async for _ in connection.notifies():
+                    touch()
+        except psycopg.Error as error:
+            log.warning("the store cannot be listened to", error=str(error))
+        await asyncio.sleep(_RETRY_S)
+
+
+async def watch_file(file: Path, touch: Touch) -> None:
+    """Watch a file that is replaced now and then, until cancelled."""
+    seen = None
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            state = file.stat()
+            if (state.st_ino, state.st_mtime_ns) != seen:
+                seen = (state.st_ino, state.st_mtime_ns)
+                touch()
+        await asyncio.sleep(_MANIFEST_S)
+
+
+def _open(file: Path) -> sqlite3.Connection:
+    """Open a connection that is used for nothing else: it does not notice its own commits."""
+    connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    connection.execute("PRAGMA busy_timeout=100")
+    return connection
+
+
+async def _follow_sqlite(
+    connection: sqlite3.Connection, written: asyncio.Event | None, touch: Touch
+) -> None:
+    seen = None
+    while True:
+        version = await _settled_version(connection, seen)
+        if version != seen:
+            seen = version
+            touch()
+        if written is None:
+            await asyncio.sleep(_WITHOUT_INOTIFY_S)
+            continue
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(written.wait(), _SAFETY_S)
+        written.clear()
+
+
+async def _settled_version(connection: sqlite3.Connection, seen: int | None) -> int:
+    """Return the data version; look a few times, for a commit is written before it is visible."""
+    version = 0
+    for pause in _SETTLE_S:
+        if pause:
+            await asyncio.sleep(pause)
+        (version,) = connection.execute("PRAGMA data_version").fetchone()
+        if version != seen:
+            break
+    return version
+
+
+@contextlib.asynccontextmanager
+async def _written(file: Path) -> AsyncIterator[asyncio.Event | None]:
+    """Yield an event that is set when the file is written to; None where no kernel tells."""
+    try:
+        inotify = INotify(nonblocking=True)
+    except (OSError, AttributeError):
+        yield None
+        return
+    written = asyncio.Event()
+
+    def on_events() -> None:
+        if any(event.name == file.name for event in inotify.read(timeout=0)):
+            written.set()
+
+    loop = asyncio.get_running_loop()
+    with inotify:
+        inotify.add_watch(file.parent, flags.MODIFY | flags.CREATE)
+        loop.add_reader(inotify.fileno(), on_events)
+        try:
+            yield written
+        finally:
+            loop.remove_reader(inotify.fileno())
