@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import adaptive, ingest, prepare, startup, warehouse, whole_pass
+from benchmarks import adaptive, ingest, prepare, search, startup, warehouse, whole_pass
 from benchmarks.report import PAGE, Figure, describe_machine, write_page
 
 SECTIONS: dict[str, Callable[[], Iterator[Figure]]] = {
@@ -12,6 +12,7 @@ SECTIONS: dict[str, Callable[[], Iterator[Figure]]] = {
     "whole_pass": whole_pass.figures,
     "warehouse": warehouse.figures,
     "adaptive": adaptive.figures,
+    "search": search.figures,
     "startup": startup.figures,
 }
 

@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
@@ -16,6 +17,7 @@ from benchmarks import warehouse_peers as peers
 from benchmarks.cost import Cost, Meter, best, in_fresh_process
 from benchmarks.report import Figure
 from benchmarks.warehouse_data import put_news, write_documents, write_lake
+from grabient_ops.analytics.questions.asking import EVERYTHING, Selection
 from grabient_ops.analytics.questions.consensus import write_consensus
 from grabient_ops.analytics.questions.tags import top_tags
 from grabient_ops.analytics.sync import sync
@@ -27,6 +29,9 @@ NEWS = 1_000
 _MOST_COMPARED = 1_000_000  # with more, some of the others need more memory than machines have
 _ROUNDS = 2
 _SCRIPT = Path(__file__).with_name("consensus.mjs")
+_FROM_FACTS = Selection(runs=[1])  # all answers, but a part of them is what is asked about
+_OURS, _ANEW = "ours", "ours, from the facts"
+_GIVEN = "polars, given what sync has counted"
 _SAID = ("seed", "category", "tag", "votes", "responses")
 
 Digest = tuple[int, int]
@@ -48,30 +53,45 @@ def figures() -> Iterator[Figure]:
 
 
 def _consensus_figures(folder: Path, lake: Path, engines: Sequence[str]) -> Iterator[Figure]:
-    target = folder / "consensus.parquet"
-    ours: list[Cost] = []
-    theirs: dict[str, list[Cost]] = {engine: [] for engine in engines}
-    for _ in range(_ROUNDS):
-        ours.append(in_fresh_process(our_consensus, lake, target))
-        right = _digest(target, *_SAID, "models")
-        for engine in engines:
-            theirs[engine].append(in_fresh_process(peers.consensus, engine, lake, target))
-            _require_equal(engine, _digest(target, *_SAID, "models"), right)
-    others = {name: best(costs) for name, costs in theirs.items()}
-    if engines and (node := which("node")):
-        ours.append(in_fresh_process(our_consensus, lake, target))
-        others["the first system's way on node"] = _on_node(node, folder, _digest(target, *_SAID))
     what = f"consensus of all palettes, {RESPONSES:,} answers"
-    goal = ">= 4x CPU" if engines else "< 1,500 MB"
-    yield from _compared(what, best(ours), others, goal)
+    target = folder / "consensus.parquet"
+    asked = {
+        _OURS: partial(our_consensus, lake, target),
+        _ANEW: partial(our_consensus, lake, target, _FROM_FACTS),
+        **{engine: partial(peers.consensus, engine, lake, target) for engine in engines},
+    }
+    if "polars" in engines and peers.files_of(lake)["tallies"]:
+        asked[_GIVEN] = partial(peers.consensus_on_tallies, lake, target)
+    told = _ask_in_turn(asked, target)
+    ours, anew = told.pop(_OURS), told.pop(_ANEW)
+    given = {_GIVEN: told.pop(_GIVEN)} if _GIVEN in told else {}
+    if engines and (node := which("node")):
+        in_fresh_process(our_consensus, lake, target)
+        told["the first system's way on node"] = _on_node(node, folder, _digest(target, *_SAID))
+    yield from _compared(what, ours, told, ">= 4x CPU" if engines else "< 1,500 MB")
+    yield from _compared(f"{what}, nothing counted in advance", anew, told)
+    if given:
+        yield from _compared(what, ours, given)
 
 
-def our_consensus(lake: Path, target: Path) -> Cost:
+def _ask_in_turn(asked: Mapping[str, Callable[[], Cost]], target: Path) -> dict[str, Cost]:
+    """Measure each several times; all must write the same rows."""
+    costs: dict[str, list[Cost]] = {name: [] for name in asked}
+    said = set()
+    for _ in range(_ROUNDS):
+        for name, work in asked.items():
+            costs[name].append(in_fresh_process(work))
+            said.add(_digest(target, *_SAID, "models"))
+            _require_equal(name, len(said), 1)
+    return {name: best(some) for name, some in costs.items()}
+
+
+def our_consensus(lake: Path, target: Path, selection: Selection = EVERYTHING) -> Cost:
     """Measure how our consensus of all palettes gets to a Parquet file."""
     _finish_imports()
     meter = Meter()
     with meter.running(), open_warehouse(lake) as warehouse:
-        write_consensus(warehouse, target)
+        write_consensus(warehouse, target, selection)
     return meter.read()
 
 

@@ -15,6 +15,7 @@ from grabient_ops.errors import ConfigError, StoreError
 from grabient_ops.providers.base import PROVIDERS, Provider, ProviderName
 from grabient_ops.providers.catalog import Catalog, load_catalog
 from grabient_ops.providers.registry import KEY_VARIABLES, build_provider
+from grabient_ops.providers.tracing import traced
 from grabient_ops.settings import Settings
 from grabient_ops.store.engine import Store, open_store
 from grabient_ops.store.notes import get_note
@@ -173,7 +174,7 @@ class App:
         from grabient_ops.pipeline.worker import Worker
 
         keep = timedelta(days=self.settings.keep_journal_days)
-        return Worker(self.services, self.journal_url, keep)
+        return Worker(self.services, self.journal_url, keep, self.settings.otlp_url)
 
     def journal(self) -> "DBOSClient":
         """Open the journal to look into it, or to send a command to the worker."""
@@ -243,7 +244,8 @@ class App:
         key = self.api_key(name)
         if key is None:
             raise ConfigError(f"{KEY_VARIABLES[name][0]} is not set")
-        return build_provider(name, api_key=key, base_url=self.base_url(name))
+        provider = build_provider(name, api_key=key, base_url=self.base_url(name))
+        return provider if self.settings.otlp_url is None else traced(provider)
 
     def _make_home(self) -> None:
         home = self.settings.home

@@ -87,6 +87,36 @@ class Settings(BaseSettings):
         Literal["text", "json"], Field(description="`text` or `json`, on stderr.")
     ] = "text"
 
+    web_password_hash: Annotated[
+        SecretStr | None,
+        Field(
+            description="What `auth password --print` has printed; default: what `auth password` "
+            "has put into the home."
+        ),
+    ] = None
+    api_token: Annotated[
+        SecretStr | None,
+        Field(
+            min_length=24,
+            description="A token for the JSON API, beside those of `auth token`; at least 24 "
+            "characters.",
+        ),
+    ] = None
+    public_url: Annotated[
+        str | None,
+        Field(
+            description="What browsers call the dashboard where a proxy stands before it, such as "
+            "`https://ops.example`; then it needs a password."
+        ),
+    ] = None
+    otlp_url: Annotated[
+        str | None,
+        Field(
+            description="Where traces go: root of an OpenTelemetry collector that speaks "
+            "OTLP/HTTP, such as `http://127.0.0.1:4318`; needs the extra `otel`."
+        ),
+    ] = None
+
     embedding_url: Annotated[
         str | None,
         Field(
@@ -114,6 +144,8 @@ class Settings(BaseSettings):
     google_base_url: str | None = Field(None, validation_alias="GOOGLE_GEMINI_BASE_URL")
     groq_api_key: SecretStr | None = Field(None, validation_alias="GROQ_API_KEY")
     groq_base_url: str | None = Field(None, validation_alias="GROQ_BASE_URL")
+    openai_webhook_secret: SecretStr | None = Field(None, validation_alias="OPENAI_WEBHOOK_SECRET")
+    gemini_webhook_secret: SecretStr | None = Field(None, validation_alias="GEMINI_WEBHOOK_SECRET")
 
     r2_endpoint: str | None = Field(None, validation_alias="R2_ENDPOINT")
     r2_access_key_id: SecretStr | None = Field(None, validation_alias="R2_ACCESS_KEY_ID")

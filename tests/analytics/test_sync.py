@@ -100,8 +100,9 @@ def test_an_answer_without_tags_counts_as_an_answer(home: "Home", cell: str) -> 
 
 def test_every_column_arrives_as_it_was_stored(home: "Home") -> None:
     row = home.row(
-        2**40, error_class="truncated", error="late", run_number=70_000, input_tokens=2**40
-    )
+        2**40, error_class="truncated", error="late", run_number=70_000, input_tokens=2**40,
+        source="d1",
+    )  # fmt: skip
     home.put(row)
     home.sync()
 
@@ -114,7 +115,7 @@ def test_every_column_arrives_as_it_was_stored(home: "Home") -> None:
     assert shown.pop("ok") is False
     assert shown.pop("created_at") == row["created_at"].replace(tzinfo=None)
     assert shown == {name: row[name] for name in shown}
-    assert len(shown) == 17
+    assert len(shown) == 18
 
 
 def test_text_that_is_no_utf8_is_no_reason_to_stop(home: "Home") -> None:

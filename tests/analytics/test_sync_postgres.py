@@ -18,10 +18,13 @@ from sqlalchemy.engine import Connection
 
 from grabient_ops.analytics.follower import start_follower
 from grabient_ops.analytics.manifest import read_manifest, write_manifest
+from grabient_ops.analytics.search.embedding import WordVectors
+from grabient_ops.analytics.search.index import open_index
+from grabient_ops.analytics.search.refresh import refresh_refined
 from grabient_ops.analytics.sync import sync
 from grabient_ops.errors import StoreError
 from grabient_ops.store.changes import announce
-from grabient_ops.store.tables import palette_tags
+from grabient_ops.store.tables import palette_tag_refined, palette_tags
 
 if TYPE_CHECKING:
     from tests.analytics.conftest import Home, WriterStarter
@@ -178,6 +181,20 @@ def test_transactions_counted_by_another_server_mean_a_rebuild(home: "Home") -> 
     write_manifest(home.lake, msgspec.structs.replace(manifest, watermark=elsewhere))
 
     assert home.sync().batches is None
+
+
+def test_refined_palettes_follow_a_transaction_that_commits_last(home: "Home") -> None:
+    embedder = WordVectors()
+    with home.store.write() as slow:
+        announce(slow, "refinements", ["slow"], home.row(1)["created_at"])
+        slow.execute(sa.insert(palette_tag_refined), [home.refined(1, "slow", batch_id="slow")])
+        home.refine(home.refined(2, "quick", batch_id="quick"))
+        assert refresh_refined(home.lake, home.url, embedder).read == 1
+    refreshed = refresh_refined(home.lake, home.url, embedder)
+
+    assert (refreshed.read, refreshed.embedded) == (1, 1)
+    assert refresh_refined(home.lake, home.url, embedder).read == 0
+    assert sorted(open_index(home.lake).texts) == ["quick", "slow"]
 
 
 def test_a_server_that_is_not_there_is_told_in_a_sentence(tmp_path: Path) -> None:

@@ -85,6 +85,8 @@ def test_killed_at_any_instant_the_next_sync_equals_a_rebuild(home: "Home") -> N
 def test_several_writers_a_follower_and_syncs_by_hand_end_exact(
     home: "Home", follower: "subprocess.Popen[bytes]", start_writer: "WriterStarter"
 ) -> None:
+    home.put(home.row(10**9))
+    _wait_until(lambda: _has(home, 1))  # it listens to signals from its first look on
     writers = [start_writer(home.url, number) for number in range(3)]
     while any(writer.poll() is None for writer in writers):
         home.sync()
@@ -222,7 +224,7 @@ def test_a_question_waits_for_the_first_generation_of_another_process(
 def test_a_question_syncs_itself_when_nobody_else_does(home: "Home") -> None:
     home.put(home.row(1))
 
-    catch_up(home.lake, home.url, lambda sentence: pytest.fail(sentence))
+    catch_up(home.lake, home.url, pytest.fail)
 
     assert _has(home, 1)
 

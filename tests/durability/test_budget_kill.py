@@ -4,7 +4,7 @@ import random
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,8 +12,11 @@ from benchmarks.arena import Home, Sandbox, kill_hard, start_sandbox
 from grabient_ops.providers.catalog import load_catalog
 from grabient_ops.tagging.usage import Usage
 
-KILLS = 8
-PALETTES = 4
+if TYPE_CHECKING:
+    from tests.conftest import SandboxStarter
+
+KILLS = 6
+PALETTES = 3
 RUNS = 2
 PICO = 10**12
 FAULTS = {
@@ -57,6 +60,35 @@ def test_spending_never_passes_the_budget_and_goes_on_when_it_is_raised(
 
     _assert_within(sandbox, home, raised)
     _assert_finished(home)
+
+
+@pytest.mark.timeout(120)
+def test_who_follows_a_worker_is_told_when_only_money_is_missing(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "home", sandbox.env)
+    home.add_palettes(1)
+    worker = home.start("worker")
+    try:
+        said = home.run("tag", "--provider", "groq", "--budget", "0", "--wait", fails=True)
+    finally:
+        kill_hard(worker)
+
+    assert "error: over budget, 2 requests wait: $0.0000 spent of the budget of $0.0000" in said
+    assert sandbox.ledger()["batches"] == []
+
+
+@pytest.mark.timeout(120)
+def test_without_faults_the_books_are_the_bill(
+    sandbox_starter: "SandboxStarter", tmp_path: Path
+) -> None:
+    sandbox = sandbox_starter()
+    home = Home(tmp_path / "home", sandbox.env)
+    home.add_palettes(2)
+    home.run("tag", "--wait")
+
+    billed = sum(map(_price, sandbox.call("/sandbox/ledger?tokens")["batches"]))
+    assert home.rows("SELECT sum(settled_cost), sum(reserved_cost) FROM batches") == [(billed, 0)]
 
 
 def _kill_after(home: Home, words: tuple[str, ...], seconds: float) -> None:

@@ -276,7 +276,7 @@ def test_what_is_asked_for_while_the_worker_starts_is_not_overlooked(
     lab.palettes(1, first=1)
     lab.want("groq")
 
-    def launch_late(url: str) -> None:
+    def launch_late(url: str, _otlp_url: str | None) -> None:
         lab.want("openai")
         launch_journal(url)
 

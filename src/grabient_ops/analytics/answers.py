@@ -11,6 +11,7 @@ class Answer(NamedTuple):
         tags: JSON of the ten fields, as stored; broken JSON holds no facts.
         error_class: None when the answer counts.
         created_at: ISO 8601 with an offset.
+        source: who asked: `own`, or the system that the row was imported from.
     """
 
     response_id: int
@@ -33,6 +34,7 @@ class Answer(NamedTuple):
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     created_at: str = "1970-01-01T00:00:00+00:00"
+    source: str = "own"
 
 
 _COLUMNS = ", ".join(("id", *Answer._fields[1:])).replace("tags", "CAST(tags AS TEXT)")

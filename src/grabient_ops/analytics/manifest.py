@@ -69,7 +69,7 @@ class Generation(msgspec.Struct, frozen=True):
     published_at: str = ""
     watermark: Watermark | None = None
     retired: list[tuple[str, float]] = []
-    format: Literal[1] = 1
+    format: int = 1
 
     def files(self) -> Iterator[str]:
         """Yield the names of all files that a reader of this generation needs."""
@@ -105,6 +105,7 @@ class Manifest(Generation, frozen=True):
     segments: list[Segment] = []
     tallies: list[Tally] = []
     dictionaries: dict[DictionaryName, list[DictionaryFile]] = {}
+    format: Literal[2] = 2
 
     @override
     def files(self) -> Iterator[str]:
@@ -133,14 +134,19 @@ class Manifest(Generation, frozen=True):
 
 
 def read_manifest(lake: Path) -> Manifest | None:
-    """Return the present generation of a lake, or None when nothing was published.
+    """Return the present generation of a lake.
+
+    None when nothing was published, or only by a release whose files have other columns: then all
+    is published anew.
 
     Raises:
         StoreError: it cannot be read, or a newer release has written it.
     """
     path = lake / NAME
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+        content = path.read_bytes()
+        is_old = msgspec.json.decode(content, type=Generation).format < Manifest().format
+        return None if is_old else msgspec.json.decode(content, type=Manifest)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError, UnicodeError) as error:

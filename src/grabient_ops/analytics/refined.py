@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -58,6 +59,7 @@ class RefinedManifest(Generation, frozen=True):
 
     embedding: str = ""
     dimensions: int = 0
+    format: Literal[1] = 1
     parts: list[RefinedFile] = msgspec.field(default_factory=list)
 
     @override

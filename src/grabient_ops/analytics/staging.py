@@ -144,7 +144,7 @@ class Staging:
         keys: dict[DictionaryName, list[Key]] = {
             "palettes": [(answer.seed,) for answer in answers],
             "prompts": [(answer.prompt_version,) for answer in answers],
-            "models": [(answer.provider, answer.model) for answer in answers],
+            "models": [(answer.provider, answer.model, answer.source) for answer in answers],
             "batches": [(answer.batch_id,) for answer in answers],
         }
         columns = {}

@@ -83,26 +83,20 @@ def _begin(lake: Path, manifest: Manifest, segments: Sequence[Segment]) -> Tally
 def _ranges(lake: Path, manifest: Manifest) -> Ranges:
     """Cut the palettes into ranges of about as many answers as one segment may have."""
     parts = -(-sum(segment.rows for segment in manifest.segments) // ROWS_PER_SEGMENT)
-    query = (
-        "SELECT max(palette_id) FROM (SELECT palette_id,"
-        " ntile($parts) OVER (ORDER BY palette_id) AS part FROM responses) GROUP BY part ORDER BY 1"
-    )
+    cuts = [part / parts for part in range(1, parts + 1)]
     with open_generation(lake, manifest) as warehouse:
-        lasts = warehouse.connection.execute(query, {"parts": parts}).fetchall()
+        query = "SELECT unnest(quantile_disc(palette_id, $cuts)) FROM responses"
+        lasts = warehouse.connection.execute(query, {"cuts": cuts}).fetchall()
     ends = sorted({last for (last,) in lasts})
     return [(before + 1, last) for before, last in zip([-1, *ends], ends, strict=False)]
 
 
 def _with_next_range(lake: Path, manifest: Manifest, tally: Tally, token: str) -> Tally:
-    """Count the next range over the segments as they were when the tally was begun."""
+    """Count the next range. What died since the tally was begun moves, so it may be missing."""
     file = f"tally-{len(tally.files)}-{token}.parquet"
-    segments = [
-        replace(segment, dead=tally.segments[segment.facts])
-        for segment in manifest.segments
-        if segment.facts in tally.segments
-    ]
-    then = replace(manifest, segments=segments, tallies=[])
-    with open_generation(lake, then) as warehouse, chosen(warehouse, EVERYTHING) as cursor:
+    segments = [segment for segment in manifest.segments if segment.facts in tally.segments]
+    known = replace(manifest, segments=segments, tallies=[])
+    with open_generation(lake, known) as warehouse, chosen(warehouse, EVERYTHING) as cursor:
         _write_range(cursor, *tally.ranges[len(tally.files)], lake / file)
     return replace(tally, files=[*tally.files, file])
 

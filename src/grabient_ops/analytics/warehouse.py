@@ -35,23 +35,31 @@ RESPONSES = {
 
 DICTIONARIES: dict[DictionaryName, dict[str, str]] = {
     "palettes": {"palette_id": "INTEGER", "seed": "VARCHAR", "bucket": "UTINYINT"},
-    "models": {"model_id": "SMALLINT", "provider": "VARCHAR", "model": "VARCHAR"},
+    "models": {
+        "model_id": "SMALLINT",
+        "provider": "VARCHAR",
+        "model": "VARCHAR",
+        "source": "VARCHAR",
+    },
     "prompts": {"prompt_id": "SMALLINT", "prompt_version": "VARCHAR"},
     "tags": {"tag_id": "INTEGER", "tag": "VARCHAR"},
     "batches": {"batch_no": "INTEGER", "batch_id": "VARCHAR"},
 }
-"""Columns of the tables that ids refer to; the first is the id."""
+"""Columns of the tables that ids refer to; the first is the id.
+
+A model whose answers come from several sources, `own` among them, has an id for each.
+"""
 
 _NAMES = (
     "JOIN palettes USING (palette_id) JOIN models USING (model_id) JOIN prompts USING (prompt_id)"
 )
 _ANSWERS = f"""CREATE VIEW answers AS
 FROM responses AS r {_NAMES}
-SELECT r.response_id, seed, prompt_version, provider, model,
+SELECT r.response_id, seed, prompt_version, provider, model, source,
        r.* EXCLUDE (response_id, palette_id, prompt_id, model_id)"""
 _VOTES = f"""CREATE VIEW votes AS
 FROM facts AS f {_NAMES} JOIN tags USING (tag_id)
-SELECT f.response_id, seed, prompt_version, provider, model, f.run_number, f.category, tag,
+SELECT f.response_id, seed, prompt_version, provider, model, source, f.run_number, f.category, tag,
        coalesce(f.given, tag) AS given, f.position"""
 
 
@@ -68,11 +76,13 @@ class Warehouse:
         generation: number of the generation; it stays the same until the lake is opened again.
         tallied: whether there are two more views: `tallies`, the consensus as it was counted in
             advance, and `moving`, the palettes for which it may have changed since.
+        patience_s: how long a question may take; None for as long as it needs.
     """
 
     connection: duckdb.DuckDBPyConnection
     generation: int
     tallied: bool = False
+    patience_s: float | None = None
 
     def __enter__(self) -> Self:
         return self

@@ -1,7 +1,7 @@
 """What `tag`, `refine` and `cost` share about limits on spending."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,10 +10,8 @@ from grabient_ops.cli.common import print_json, print_line, usd, warn
 
 if TYPE_CHECKING:
     from grabient_ops.app import App
-    from grabient_ops.pipeline.estimate import Estimate
-    from grabient_ops.pipeline.limits import Limit
+    from grabient_ops.pipeline.orders import Order, Placed
     from grabient_ops.pipeline.passes import Budget as Wanted
-    from grabient_ops.pipeline.passes import Wish
 
 MOST_USD = 9_000_000
 """What still fits into the store, in pico-dollars."""
@@ -37,36 +35,39 @@ def read_budget(budget: float | None, *, lift: bool) -> "Wanted":
     return to_pico(budget)
 
 
-def open_pass_of(app: "App", wish: "Wish", estimate: "Estimate") -> None:
-    """Write the pass down, and say which limits it is under.
+def place(app: "App", order: "Order") -> "Placed":
+    """Ask for a pass, and say what waits for a key and which limits it is under.
 
     Raises:
-        ConfigError: a model has no known price, and there is a limit.
+        ConfigError: no model has a key, or one has no known price and there is a limit.
     """
+    from grabient_ops.pipeline import orders
     from grabient_ops.pipeline.limits import dollars
-    from grabient_ops.pipeline.passes import open_pass
 
-    for limit in open_pass(app.services, wish, estimate.to_json()):
-        how = "in force" if wish.budget == "keep" else "now in force"
+    placed = orders.place(app.services, order)
+    for variable, blocked in placed.waiting.items():
+        warn(f"{variable} is not set: {', '.join(blocked)} must wait; the others go on")
+    for limit in placed.limits:
+        how = "in force" if order.budget == "keep" else "now in force"
         left = f"{dollars(max(limit.left, 0))} left"
         warn(f"{limit.name} is {how}: {limit.describe()}, {left}; {limit.advice}")
+    return placed
 
 
-def print_estimate(app: "App", wish: "Wish", estimate: "Estimate", *, as_json: bool) -> None:
+def print_estimate(app: "App", order: "Order", *, as_json: bool) -> None:
     """Print what a pass would ask and cost, and how that fits under the limits.
 
     Raises:
         ConfigError: a model has no known price, and there is a limit.
     """
-    from grabient_ops.pipeline.passes import limits_under, refuse_unpriced
+    from grabient_ops.pipeline.orders import fit_document, foresee
 
-    with app.store.read() as connection:
-        limits = limits_under(connection, app.services, wish)
-    refuse_unpriced(wish, limits)
-    if as_json:
-        print_json({**estimate.to_json(), "limits": [_limit(item, estimate) for item in limits]})
-        return
+    estimate, limits = foresee(app.services, order)
     document = estimate.to_json()
+    fits = [fit_document(limit, estimate) for limit in limits]
+    if as_json:
+        print_json({**document, "limits": fits})
+        return
     print_line(
         f"{estimate.requests:,} requests, about {estimate.input_tokens:,} tokens in, "
         f"{estimate.output_tokens:,} out"
@@ -75,38 +76,13 @@ def print_estimate(app: "App", wish: "Wish", estimate: "Estimate", *, as_json: b
         f"about {usd(estimate.batch_usd)} (at most {usd(estimate.most_usd)}); without batches "
         f"{usd(estimate.standard_usd)}, so {usd(document['saved_usd'])} are saved"
     )
-    _print_fit(limits, estimate)
+    for limit, fit in zip(limits, fits, strict=True):
+        print_line(f"{limit.describe()}, which {_fit(fit)}")
 
 
-def limit_document(limit: "Limit") -> dict[str, Any]:
-    """Return a limit as `--json` shows it."""
-    from grabient_ops.pipeline.limits import PICO
-
-    return {
-        "limit": limit.name,
-        "budget_usd": limit.cap / PICO,
-        "spent_usd": limit.spending.settled / PICO,
-        "reserved_usd": limit.spending.reserved / PICO,
-        "left_usd": limit.left / PICO,
-    }
-
-
-def _limit(limit: "Limit", estimate: "Estimate") -> dict[str, Any]:
-    document = limit_document(limit)
-    left = document["left_usd"]
-    return {
-        **document,
-        "covers_expected": estimate.batch_usd is not None and estimate.batch_usd <= left,
-        "covers_most": estimate.most_usd is not None and estimate.most_usd <= left,
-    }
-
-
-def _print_fit(limits: "Sequence[Limit]", estimate: "Estimate") -> None:
-    for limit in limits:
-        document = _limit(limit, estimate)
-        fit = "may not suffice: the rest would wait"
-        if document["covers_most"]:
-            fit = "suffices in any case"
-        elif document["covers_expected"]:
-            fit = "should suffice"
-        print_line(f"{limit.describe()}, which {fit}")
+def _fit(document: "Mapping[str, Any]") -> str:
+    if document["covers_most"]:
+        return "suffices in any case"
+    if document["covers_expected"]:
+        return "should suffice"
+    return "may not suffice: the rest would wait"

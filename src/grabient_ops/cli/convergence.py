@@ -1,5 +1,6 @@
 """`grabient-ops analytics convergence`: whether a further run still pays."""
 
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -44,6 +45,8 @@ def convergence(
     from grabient_ops.analytics.questions.convergence import convergence as ask
     from grabient_ops.analytics.questions.stopping import THRESHOLDS, stopping
 
+    if not all(map(isfinite, flips or ())):
+        raise typer.BadParameter("it must be a finite number", param_hint="--flips")
     app = open_app()
     chosen = selection(prompt, model, run)
     with fresh_warehouse(app) as warehouse:

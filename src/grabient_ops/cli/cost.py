@@ -8,7 +8,6 @@ import typer
 from grabient_ops.cli.budgets import (
     MOST_USD,
     Budget,
-    limit_document,
     print_estimate,
     read_budget,
 )
@@ -20,8 +19,8 @@ from grabient_ops.cli.common import (
     print_table,
     usd,
 )
-from grabient_ops.cli.refine import make_pass, refinement_wish
-from grabient_ops.cli.tag import choose_models, tagging_wish
+from grabient_ops.cli.refine import make_pass
+from grabient_ops.cli.tag import choose_models
 
 if TYPE_CHECKING:
     from grabient_ops.pipeline.costs import Dimension
@@ -52,22 +51,20 @@ def estimate(
     as_json: Json = False,
 ) -> None:
     """Say what a pass would ask and cost; nothing is asked for."""
-    from grabient_ops.pipeline.estimate import estimate_runs
-    from grabient_ops.pipeline.refinement_estimate import estimate_refinements
+    from grabient_ops.pipeline.orders import Order, RefinementOrder, TaggingOrder
 
     ops = open_app()
     amount = read_budget(budget, lift=False)
+    order: Order
     if refine:
         if provider or len(model or []) > 1:
             raise typer.BadParameter("is by one model, given with --model", param_hint="--refine")
         wanted = make_pass(ops, model[0] if model else None, [], limit, runs, pictures=True)
-        told = estimate_refinements(ops.services, wanted)
-        print_estimate(ops, refinement_wish(ops, wanted, amount), told, as_json=as_json)
-        return
-    models = choose_models(ops, model or [], provider or [])
-    wish = tagging_wish(ops, models, amount, runs=runs, limit=limit, flips=None)
-    told = estimate_runs(ops.services, models, runs, limit)
-    print_estimate(ops, wish, told, as_json=as_json)
+        order = RefinementOrder(wanted, amount)
+    else:
+        models = choose_models(ops, model or [], provider or [])
+        order = TaggingOrder(models, runs, limit, budget=amount)
+    print_estimate(ops, order, as_json=as_json)
 
 
 @app.command()
@@ -119,9 +116,9 @@ def _print_report(document: dict[str, Any]) -> None:
         print_line(f"{unpriced:,} answers have no known price and are in no sum")
     if document["reserved_pico"]:
         print_line(f"{usd(document['reserved_usd'])} are reserved for what is in flight or unclear")
-    for dates in [{price["as_of"] for price in document["prices"]}]:
-        if dates:
-            print_line(f"prices as of {min(dates)} to {max(dates)}")
+    dates = sorted({price["as_of"] for price in document["prices"]})
+    if dates:
+        print_line(f"prices as of {' to '.join(dict.fromkeys([dates[0], dates[-1]]))}")
     _print_passes(document["passes"])
 
 
@@ -159,6 +156,7 @@ def budget(
     as_json: Json = False,
 ) -> None:
     """Show the limits on spending and what is left of them; change one, and what waits goes on."""
+    from grabient_ops.pipeline.orders import limit_document
     from grabient_ops.pipeline.passes import change_budget, list_limits
 
     services = open_app().services

@@ -30,8 +30,8 @@ def demo(
     from grabient_ops.cli.demo_report import print_demo
     from grabient_ops.cli.session import work_until_done
     from grabient_ops.pipeline.images import generate
+    from grabient_ops.pipeline.orders import TaggingOrder, place
     from grabient_ops.pipeline.status import read_status
-    from grabient_ops.pipeline.tagging import request_runs
 
     started = time.monotonic()
     home = _choose_home()
@@ -43,7 +43,7 @@ def demo(
         _claim_home(app)
         _bring_palettes(app, palettes)
         generate(app.store, app.pictures)
-        request_runs(app.services, app.catalog.defaults(), runs, palettes)
+        place(app.services, TaggingOrder(app.catalog.defaults(), runs, palettes, None, "keep"))
         work_until_done(app)
         refresh_refined(app)
     report = _report(app, read_status(app.services), time.monotonic() - started)

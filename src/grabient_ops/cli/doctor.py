@@ -198,6 +198,10 @@ def _check_batches(app: "App", store: "Store") -> Iterator[Check]:
     yield Check("worker", "ok" if worker else "off", worker or "no worker runs on this home")
     with store.read() as connection:
         found = list_batches(connection, states=OPEN_STAGES)
+    waiting = [batch for batch in found if batch.state == "over_budget"]
+    found = [batch for batch in found if batch not in waiting]
+    if waiting:
+        yield Check("budget", "warning", f"waiting for money, see `cost budget`: {_ids(waiting)}")
     stopped = [batch for batch in found if batch.state == "stopped"]
     late = [
         batch

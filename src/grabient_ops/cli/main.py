@@ -7,18 +7,21 @@ import typer
 
 from grabient_ops.cli import (
     analytics,
+    auth,
     batches,
     cost,
     demo,
     doctor,
     errors,
     images,
+    imports,
     models,
     palettes,
     prompts,
     refine,
     reparse,
     sandbox,
+    serve,
     search,
     status,
     tag,
@@ -40,6 +43,7 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(sandbox.sandbox)
 app.add_typer(palettes.app, name="palettes")
+app.add_typer(imports.app, name="import")
 app.add_typer(images.app, name="images")
 app.command()(tag.tag)
 app.command()(refine.refine)
@@ -53,6 +57,8 @@ app.add_typer(cost.app, name="cost")
 app.add_typer(analytics.app, name="analytics")
 app.command()(search.search)
 app.command()(reparse.reparse)
+app.command()(serve.serve)
+app.add_typer(auth.app, name="auth")
 app.command()(worker.worker)
 app.command()(doctor.doctor)
 

@@ -4,14 +4,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grabient_ops.cli.budgets import Budget, NoBudget, open_pass_of, print_estimate, read_budget
+from grabient_ops.cli.budgets import Budget, NoBudget, place, print_estimate, read_budget
 from grabient_ops.cli.common import Json, open_app, print_json, print_line
-from grabient_ops.cli.tag import wait_until_done, warn_about_keys
+from grabient_ops.cli.tag import wait_until_done
 
 if TYPE_CHECKING:
     from grabient_ops.app import App
-    from grabient_ops.pipeline.passes import Budget as Wanted
-    from grabient_ops.pipeline.passes import Wish
     from grabient_ops.pipeline.refinement import RefinementPass
 
 
@@ -39,43 +37,25 @@ def refine(
     as_json: Json = False,
 ) -> None:
     """Have one strong model turn the consensus of each palette into canonical tags."""
-    from grabient_ops.pipeline.refinement import request_refinements
-    from grabient_ops.pipeline.refinement_estimate import estimate_refinements
+    from grabient_ops.pipeline.orders import RefinementOrder
 
     app = open_app()
     app.refuse_mixing()
     wanted = make_pass(app, model, source or [], limit, runs, pictures=pictures)
-    wish = refinement_wish(app, wanted, read_budget(budget, lift=no_budget))
-    estimate = estimate_refinements(app.services, wanted)
+    order = RefinementOrder(wanted, read_budget(budget, lift=no_budget))
     if dry_run:
-        print_estimate(app, wish, estimate, as_json=as_json)
+        print_estimate(app, order, as_json=as_json)
         return
-    warn_about_keys(app, [wanted.model])
-    open_pass_of(app, wish, estimate)
-    palettes = request_refinements(app.services, wanted)
+    placed = place(app, order)
     if wait:
         wait_until_done(app, as_json=as_json)
     elif as_json:
-        print_json({"requests": estimate.requests, "model": wanted.model.id, "palettes": palettes})
+        print_json({
+            "requests": placed.requests, "model": wanted.model.id, "palettes": placed.palettes,
+        })  # fmt: skip
     else:
-        print_line(f"{estimate.requests:,} requests are due; a running worker sends them now")
+        print_line(f"{placed.requests:,} requests are due; a running worker sends them now")
         print_line("no worker yet? `grabient-ops worker` works until stopped, `refine --wait` once")
-
-
-def refinement_wish(app: "App", wanted: "RefinementPass", budget: "Wanted") -> "Wish":
-    """Return what is asked for, so that the same words are known again."""
-    from grabient_ops.pipeline.passes import Wish
-    from grabient_ops.pipeline.prompting import current_prompt
-
-    with app.store.read() as connection:
-        version = current_prompt(connection, "refinement")
-    words = {
-        "runs": wanted.runs,
-        "limit": wanted.limit,
-        "sources": sorted(wanted.sources),
-        "pictures": wanted.pictures,
-    }
-    return Wish("refinement", version, [wanted.model], words, budget)
 
 
 def make_pass(

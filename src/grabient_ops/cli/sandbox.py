@@ -28,6 +28,13 @@ def sandbox(
     state: Annotated[
         Path | None, typer.Option(help="File to remember everything in; default: forget at exit.")
     ] = None,
+    webhook_url: Annotated[
+        str | None,
+        typer.Option(help="Tell this address (`/openai` and `/gemini` follow) of batches' ends."),
+    ] = None,
+    webhook_secret: Annotated[
+        str, typer.Option(help="With --webhook-url: what signs webhooks, whsec_ and base64.")
+    ] = "",
     watch_parent: Annotated[
         bool, typer.Option("--watch-parent", help="End when the parent process ends.")
     ] = False,
@@ -37,20 +44,19 @@ def sandbox(
 ) -> None:
     """Play the batch APIs of OpenAI, Anthropic, Gemini and Groq on loopback."""
     from grabient_ops.sandbox.faults import parse_faults
-    from grabient_ops.sandbox.server import listen, serve
+    from grabient_ops.sandbox.server import Setup, listen, serve
+    from grabient_ops.sandbox.webhooks import read_receiver
 
     try:
         rates = parse_faults(fault or [])
     except InputError as error:
         raise typer.BadParameter(str(error), param_hint="--fault") from error
+    receiver = read_receiver(webhook_url, webhook_secret) if webhook_url else None
     listener = listen(host, port)
     url = f"http://{host}:{listener.getsockname()[1]}"
     serve(
         listener,
-        seed=seed,
-        latency_s=latency_s,
-        rates=rates,
-        state=state,
+        Setup(seed, latency_s, rates, state, receiver),
         on_ready=lambda: _announce(url, as_json=as_json),
         watch_parent=watch_parent,
     )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from grabient_ops.cli.asking import refresh_refined
-from grabient_ops.cli.common import Json, open_app, print_json, print_table
+from grabient_ops.cli.common import Json, open_app, print_json, print_line
 from grabient_ops.cli.legible import legible
 
 if TYPE_CHECKING:
@@ -28,10 +28,12 @@ def search(
     if as_json:
         print_json([hit._asdict() for hit in hits])
         return
-    cells = [[f"{hit.score:.3f}", *map(legible, _shown(hit)), hit.seed] for hit in hits]
-    print_table(["#score", "colours", "mood", "associations", "palette"], cells)
+    for hit in hits:
+        print_line(f"{hit.score:.3f}  {hit.seed}")
+        print_line(f"       {_shown(hit)}")
 
 
-def _shown(hit: "Hit") -> list[str]:
+def _shown(hit: "Hit") -> str:
     """Return a few tags for people."""
-    return [", ".join((hit.tags.get(field) or [])[:3]) for field in _TAGS]
+    fields = (", ".join((hit.tags.get(field) or [])[:3]) for field in _TAGS)
+    return legible("; ".join(filter(None, fields)))

@@ -20,14 +20,19 @@ def serve(
     ] = False,
 ) -> None:
     """Serve the dashboard, the API and a worker in one process, until stopped."""
+    from grabient_ops.web.security.policy import choose_policy
     from grabient_ops.web.server import listen
     from grabient_ops.web.server import serve as serve_web
 
     app = open_app()
+    policy = choose_policy(host, app.settings.public_url)
     listener = listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listener.getsockname()[1]}"
-    serve_web(app, listener, with_worker=worker, on_ready=lambda: _announce(url, as_json=as_json))
+    serve_web(
+        app, listener, policy=policy, with_worker=worker,
+        on_ready=lambda: _announce(url, as_json=as_json),
+    )  # fmt: skip
 
 
 def _announce(url: str, *, as_json: bool) -> None:

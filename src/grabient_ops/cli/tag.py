@@ -1,16 +1,15 @@
 """`grabient-ops tag`."""
 
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grabient_ops.cli.budgets import Budget, NoBudget, open_pass_of, print_estimate, read_budget
-from grabient_ops.cli.common import Json, open_app, print_json, print_line, warn
+from grabient_ops.cli.budgets import Budget, NoBudget, place, print_estimate, read_budget
+from grabient_ops.cli.common import Json, open_app, print_json, print_line
 
 if TYPE_CHECKING:
     from grabient_ops.app import App
-    from grabient_ops.pipeline.passes import Budget as Wanted
-    from grabient_ops.pipeline.passes import Wish
     from grabient_ops.providers.catalog import Model
 
 
@@ -47,28 +46,24 @@ def tag(
     as_json: Json = False,
 ) -> None:
     """Have palettes tagged: every palette by every model, so many runs."""
-    from grabient_ops.pipeline.estimate import estimate_runs
-    from grabient_ops.pipeline.tagging import request_runs
+    from grabient_ops.pipeline.orders import TaggingOrder
 
     threshold = _threshold(flips, adaptive=adaptive)
     app = open_app()
     app.refuse_mixing()
     models = choose_models(app, model or [], provider or [])
     amount = read_budget(budget, lift=no_budget)
-    wish = tagging_wish(app, models, amount, runs=runs, limit=limit, flips=threshold)
-    estimate = estimate_runs(app.services, models, runs, limit)
+    order = TaggingOrder(models, runs, limit, threshold, amount)
     if dry_run:
-        print_estimate(app, wish, estimate, as_json=as_json)
+        print_estimate(app, order, as_json=as_json)
         return
-    warn_about_keys(app, models)
-    open_pass_of(app, wish, estimate)
-    request_runs(app.services, models, runs, limit, flips=threshold)
+    placed = place(app, order)
     if wait:
         wait_until_done(app, as_json=as_json)
     elif as_json:
-        print_json({"requests": estimate.requests, "models": [m.id for m in models], "runs": runs})
+        print_json({"requests": placed.requests, "models": [m.id for m in models], "runs": runs})
     else:
-        print_line(f"{estimate.requests:,} requests are due; a running worker sends them now")
+        print_line(f"{placed.requests:,} requests are due; a running worker sends them now")
         print_line("no worker yet? `grabient-ops worker` works until stopped, `tag --wait` once")
 
 
@@ -78,19 +73,9 @@ def _threshold(flips: float | None, *, adaptive: bool) -> float | None:
 
     if flips is not None and not adaptive:
         raise typer.BadParameter("it needs --adaptive", param_hint="--flips")
+    if flips is not None and not isfinite(flips):
+        raise typer.BadParameter("it must be a finite number", param_hint="--flips")
     return (USUAL_FLIPS if flips is None else flips) if adaptive else None
-
-
-def tagging_wish(
-    app: "App", models: "list[Model]", budget: "Wanted", **words: float | None
-) -> "Wish":
-    """Return what is asked for, so that the same words are known again."""
-    from grabient_ops.pipeline.passes import Wish
-    from grabient_ops.pipeline.prompting import current_prompt
-
-    with app.store.read() as connection:
-        version = current_prompt(connection)
-    return Wish("tagging", version, models, words, budget)
 
 
 def choose_models(app: "App", names: list[str], providers: list[str]) -> "list[Model]":
@@ -99,45 +84,14 @@ def choose_models(app: "App", names: list[str], providers: list[str]) -> "list[M
     Raises:
         ConfigError: a name is unknown, a model is retired, or nothing is left.
     """
-    from grabient_ops.errors import ConfigError
+    from grabient_ops.pipeline.orders import choose_models as choose
     from grabient_ops.providers.base import PROVIDERS
 
     for name in providers:
         if name not in PROVIDERS:
             known = ", ".join(PROVIDERS)
             raise typer.BadParameter(f"{name!r} is none of {known}", param_hint="--provider")
-    today = app.services.now().date()
-    chosen = [app.catalog.find(name) for name in dict.fromkeys(names)]
-    if not names:
-        chosen = list(app.catalog.defaults())
-        if providers:
-            chosen = [m for m in app.catalog.models if m.default and m.provider in providers]
-    elif providers:
-        chosen = [model for model in chosen if model.provider in providers]
-    for model in chosen:
-        app.catalog.require_living(model, today)
-    if not chosen:
-        raise ConfigError("no model is left; see `grabient-ops models list`")
-    return chosen
-
-
-def warn_about_keys(app: "App", models: "list[Model]") -> None:
-    """Say which models must wait for a key.
-
-    Raises:
-        ConfigError: all of them must.
-    """
-    from grabient_ops.errors import ConfigError
-
-    missing: dict[str, list[str]] = {}
-    for model in models:
-        variable = app.missing_key(model.provider)
-        if variable:
-            missing.setdefault(variable, []).append(model.id)
-    if sum(map(len, missing.values())) == len(models):
-        raise ConfigError(f"no key is set for these models; set {' or '.join(missing)}")
-    for variable, blocked in missing.items():
-        warn(f"{variable} is not set: {', '.join(blocked)} must wait; the others go on")
+    return choose(app.catalog, names, providers, app.services.now().date())
 
 
 def wait_until_done(app: "App", *, as_json: bool) -> None:

@@ -24,7 +24,8 @@ from grabient_ops.store.batches import (
 from grabient_ops.store.spending import lock_spending, reserve_cost
 
 log = structlog.get_logger(__name__)
-_UNDECIDED = ("reserved", "over_budget")
+UNDECIDED = ("reserved", "over_budget")
+"""Stages of a batch that has not passed yet."""
 
 
 class Room(NamedTuple):
@@ -62,7 +63,7 @@ def admit(services: Services, batch_id: str) -> bool:
 
 
 def _is_decided(batch: Batch) -> bool:
-    return batch.state not in _UNDECIDED or batch.cancel_requested_at is not None
+    return batch.state not in UNDECIDED or batch.cancel_requested_at is not None
 
 
 def measure_room(limits: Sequence[Limit], bound: int | None, wanted: int) -> Room:
@@ -89,11 +90,6 @@ def measure_room(limits: Sequence[Limit], bound: int | None, wanted: int) -> Roo
         return Room(fitting)
     each = f"one more request may cost {dollars(bound)}"
     return Room(0, f"{tightest.describe()}, and {each}; {tightest.advice}")
-
-
-def waiting_batches(connection: Connection) -> list[str]:
-    """Return the ids of the batches that wait for room, oldest first."""
-    return [batch.id for batch in list_batches(connection, states=["over_budget"])][::-1]
 
 
 def explain_standstill(connection: Connection) -> str | None:

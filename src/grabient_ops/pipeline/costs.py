@@ -106,12 +106,12 @@ def _pass(connection: Connection, item: Pass) -> dict[str, Any]:
     """Hold an estimate against what it became; the error is known when everything was asked."""
     asked, estimate = item.asked, item.estimate
     actual = cost_of_pass(
-        connection, item.kind, item.prompt_version, asked["models"], asked["runs"], item.created_at
+        connection, item.prompt_version, asked["models"], asked["runs"], item.created_at
     )
     is_complete = actual.requests >= estimate["requests"]
     estimated = estimate["batch_usd"]
     error = None
-    if is_complete and estimated is not None and actual.cost:
+    if is_complete and estimated and actual.cost:
         error = 100 * (estimated * PICO - actual.cost) / actual.cost
     return {
         "pass": item.id,

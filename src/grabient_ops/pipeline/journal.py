@@ -1,8 +1,11 @@
 """The workflow journal (DBOS): how it is opened by the worker, and how others look into it."""
 
+from importlib.util import find_spec
+
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig
 
+from grabient_ops.errors import ConfigError
 from grabient_ops.pipeline.serializer import JournalSerializer, refuse_pickles
 
 APPLICATION = "grabient-ops"
@@ -17,10 +20,17 @@ _SQLITE_PRAGMAS = (
 )
 
 
-def launch_journal(url: str) -> None:
+def launch_journal(url: str, otlp_url: str | None = None) -> None:
     """Start DBOS in this process; workflows must be registered first.
 
     One process only: a second one would take over what the first is doing.
+
+    Args:
+        url: of the journal.
+        otlp_url: root of the collector that gets a span of every workflow and step; None for none.
+
+    Raises:
+        ConfigError: the extra `otel` is not installed.
     """
     refuse_pickles()
     config: DBOSConfig = {
@@ -37,13 +47,25 @@ def launch_journal(url: str) -> None:
         config["system_database_engine"] = _journal_engine(url)
     else:
         config["sys_db_pool_size"] = 8
+    if otlp_url is not None:
+        _trace(config, otlp_url)
     DBOS(config=config)
     DBOS.launch()
 
 
+def _trace(config: DBOSConfig, otlp_url: str) -> None:
+    if find_spec("opentelemetry.exporter") is None:
+        message = "GRABIENT_OPS_OTLP_URL is set, but the extra `otel` is not installed"
+        raise ConfigError(message)
+    config["enable_otlp"] = True
+    config["otlp_traces_endpoints"] = [f"{otlp_url.rstrip('/')}/v1/traces"]
+    config["otel_attribute_format"] = "semconv"
+
+
 def open_client(url: str) -> DBOSClient:
-    """Open the journal from a process that runs no workflows."""
+    """Open the journal from a process that runs no workflows; it may be the first to do so."""
     refuse_pickles()
+    DBOS.migrate(url)
     if not url.startswith("sqlite"):
         return DBOSClient(system_database_url=url, serializer=JournalSerializer())
     return DBOSClient(

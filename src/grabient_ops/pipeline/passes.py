@@ -134,15 +134,19 @@ def _version(connection: Connection, prompt: str | None) -> str:
 def list_limits(services: Services) -> list[tuple[str | None, Limit]]:
     """Return every limit in force with its prompt version; None stands for all of them."""
     with services.store.read() as connection:
-        versions = sorted({item.prompt_version for item in list_passes(connection)})
-        governing = [(version, find_governing(connection, version)) for version in versions]
-        limits: list[tuple[str | None, Limit]] = [
-            (version, limit)
-            for version, found in governing if found
-            for limit in limit_of_pass(connection, found)
-        ]  # fmt: skip
-        home = limit_of_home(connection, services.standing_budget)
-    return limits + [(None, limit) for limit in home]
+        return limits_in_force(connection, services.standing_budget)
+
+
+def limits_in_force(connection: Connection, standing: int | None) -> list[tuple[str | None, Limit]]:
+    """Return every limit as a snapshot shows it, with its prompt version; None means all."""
+    versions = sorted({item.prompt_version for item in list_passes(connection)})
+    governing = [(version, find_governing(connection, version)) for version in versions]
+    limits: list[tuple[str | None, Limit]] = [
+        (version, limit)
+        for version, found in governing if found
+        for limit in limit_of_pass(connection, found)
+    ]  # fmt: skip
+    return limits + [(None, limit) for limit in limit_of_home(connection, standing)]
 
 
 def follow_on(connection: Connection, source: str, prompt_version: str, at: datetime) -> None:

@@ -4,6 +4,7 @@ from sqlalchemy.engine import Connection
 
 from grabient_ops.errors import InputError
 from grabient_ops.pipeline.services import Services
+from grabient_ops.store.changes import announce
 from grabient_ops.store.notes import drop_note, get_note, set_note
 from grabient_ops.store.prompts import PromptVersion, get_prompt, register_prompt
 from grabient_ops.tagging.prompts import (
@@ -66,7 +67,7 @@ def register_prompt_text(
         is_new = register(connection, services, prompt)
         _require_kind(get_prompt(connection, prompt.version), kind)
         if use:
-            set_note(connection, _note(kind), prompt.version)
+            _choose(connection, services, kind, prompt.version)
     return prompt.version, is_new
 
 
@@ -79,17 +80,26 @@ def use_prompt(services: Services, version: str, kind: PromptKind = "tagging") -
         kind: which stage's built-in prompt `builtin` means.
 
     Raises:
-        InputError: no version begins so, or several do.
+        InputError: no version begins so, several do, or its text is not known.
     """
     with services.store.write() as connection:
         if version == "builtin":
             drop_note(connection, _note(kind))
-            return builtin_prompt(kind).version
+            builtin = builtin_prompt(kind).version
+            announce(connection, "prompts", [builtin], services.now())
+            return builtin
         found = get_prompt(connection, version)
         if found is None:
             raise InputError(f"no prompt version begins with {version!r}, or several do")
-        set_note(connection, _note(found.kind), found.version)
+        if not found.content:
+            raise InputError(f"the text of {found.version} is not known, so it cannot be asked")
+        _choose(connection, services, found.kind, found.version)
         return found.version
+
+
+def _choose(connection: Connection, services: Services, kind: str, version: str) -> None:
+    set_note(connection, _note(kind), version)
+    announce(connection, "prompts", [version], services.now())
 
 
 def _require_kind(prompt: PromptVersion | None, kind: PromptKind) -> None:

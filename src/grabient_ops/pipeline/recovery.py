@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from dbos import DBOSClient, StepInfo, WorkflowStatus
+from sqlalchemy.engine import Connection
 
 from grabient_ops.errors import InputError
 from grabient_ops.pipeline.journal import WORKFLOW_NAME
@@ -78,7 +79,13 @@ def list_workflows(
         name=WORKFLOW_NAME, status=wanted, limit=limit and limit - len(waiting), sort_desc=True,
         load_input=False,
     )  # fmt: skip
-    return waiting + [_workflow(services, status) for status in found]
+    return waiting + [_workflow(status, _batch_of(services, status)) for status in found]
+
+
+def _batch_of(services: Services, status: WorkflowStatus) -> Batch | None:
+    with services.store.read() as connection:
+        found = find_batches(connection, status.workflow_id)
+    return found[0] if found else None
 
 
 def _list_waiting(services: Services, limit: int | None) -> list[Workflow]:
@@ -97,13 +104,19 @@ def show_workflow(
 ) -> tuple[Workflow, list[WorkflowStep]]:
     """Return a workflow and its journal; `text` is its id or its batch's."""
     batch = find_batch(services, text)
-    found = journal.list_workflows(workflow_ids=[batch.workflow_id], load_input=False)
-    if not found and batch.state == _OVER_BUDGET:
-        return _waiting(batch), []
-    if not found:
+    found = look_up(journal, batch)
+    if found is None:
         raise InputError(f"workflow {batch.workflow_id} has not been started, or is long finished")
-    steps = [_step(row) for row in journal.list_workflow_steps(batch.workflow_id)]
-    return _workflow(services, found[0]), steps
+    return found
+
+
+def look_up(journal: DBOSClient, batch: Batch) -> tuple[Workflow, list[WorkflowStep]] | None:
+    """Return the workflow of a batch and its journal; None when the journal does not know it."""
+    found = journal.list_workflows(workflow_ids=[batch.workflow_id], load_input=False)
+    if found:
+        steps = [_step(row) for row in journal.list_workflow_steps(batch.workflow_id)]
+        return _workflow(found[0], batch), steps
+    return (_waiting(batch), []) if batch.state == _OVER_BUDGET else None
 
 
 def find_batch(services: Services, text: str) -> Batch:
@@ -113,7 +126,16 @@ def find_batch(services: Services, text: str) -> Batch:
         InputError: none or several are meant.
     """
     with services.store.read() as connection:
-        found = find_batches(connection, text)
+        return meant_batch(connection, text)
+
+
+def meant_batch(connection: Connection, text: str) -> Batch:
+    """Return the one batch that the text means, as a snapshot shows it.
+
+    Raises:
+        InputError: none or several are meant.
+    """
+    found = find_batches(connection, text)
     exact = [batch for batch in found if text in (batch.id, batch.workflow_id)]
     if len(found) != 1 and len(exact) != 1:
         raise InputError(f"{'several batches begin' if found else 'no batch begins'} with {text!r}")
@@ -193,13 +215,11 @@ def _step_number(journal: DBOSClient, batch: Batch, step: str | None) -> int:
     raise InputError(f"batch {batch.id} has no step {step!r}; it has {known or 'none yet'}")
 
 
-def _workflow(services: Services, status: WorkflowStatus) -> Workflow:
-    with services.store.read() as connection:
-        found = find_batches(connection, status.workflow_id)
+def _workflow(status: WorkflowStatus, batch: Batch | None) -> Workflow:
     return Workflow(
         id=status.workflow_id,
         state=_STATES[status.status],
-        batch=found[0] if found else None,
+        batch=batch,
         error=None if status.error is None else str(status.error),
         created_at=_moment(status.created_at),
         updated_at=_moment(status.updated_at),

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from sqlalchemy.engine import Connection
 
 from grabient_ops.errors import ConfigError, RateLimitedError
+from grabient_ops.pipeline.adaptive import settle_run
 from grabient_ops.pipeline.payload import wire_parameters
 from grabient_ops.pipeline.refinement import reserve_refinements
 from grabient_ops.pipeline.services import Services
@@ -84,11 +85,13 @@ class Planner:
         self._services = services
         self._since = services.now()
         self._finished: set[tuple[ModelTarget, int]] = set()
+        self._judged: set[tuple[str, int]] = set()
         self._stopped: Mapping[tuple[str, str, str], str] = {}
 
     def forget(self) -> None:
         """Forget which runs are finished: targets, palettes or failures were changed by hand."""
         self._finished.clear()
+        self._judged.clear()
 
     def plan(self) -> Plan:
         """Reserve all that may be asked now, run by run; several prompt versions at once."""
@@ -104,6 +107,7 @@ class Planner:
         """The next run starts when no model that can work has anything left in this one."""
         barred: set[ModelTarget] = set()
         for run_number in range(1, max(target.target_runs for target in targets) + 1):
+            self._judge(targets[0].prompt_version, run_number - 1)
             pending = [t for t in targets if t not in barred and self._is_pending(t, run_number)]
             for target in pending:
                 block = self._block(target)
@@ -116,6 +120,12 @@ class Planner:
                     barred.add(target)
             if not barred.issuperset(pending):
                 return
+
+    def _judge(self, prompt_version: str, run_number: int) -> None:
+        """Settle palettes after a run, before anything of the next one is asked."""
+        if run_number and (prompt_version, run_number) not in self._judged:
+            settle_run(self._services, prompt_version, run_number)
+            self._judged.add((prompt_version, run_number))
 
     def _is_pending(self, target: ModelTarget, run_number: int) -> bool:
         if run_number > target.target_runs or (target, run_number) in self._finished:

@@ -57,37 +57,48 @@ class RefinementChoice(NamedTuple):
 
 
 class Wakes:
-    """Lets other threads interrupt the wait of one batch, or of all."""
+    """Lets other threads interrupt the wait of one batch."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.Event]] = {}
+        self._nudged: set[str] = set()
 
-    async def wait(self, batch_id: str, seconds: float, unless: Callable[[], bool]) -> None:
-        """Wait so long, or until somebody calls `wake` for this batch.
+    async def wait(self, batch_id: str, seconds: float, unless: Callable[[], bool]) -> bool:
+        """Wait so long, or until somebody calls `wake` or `nudge` for this batch.
 
         `unless` is asked when a wake can no longer be missed; when it says yes, nothing is waited
-        for.
+        for. Return whether there was a nudge since the last time.
         """
         event = asyncio.Event()
         with self._lock:
             self._waiting[batch_id] = (asyncio.get_running_loop(), event)
+            is_nudged = batch_id in self._nudged
         try:
-            if not unless():
+            if not is_nudged and not unless():
                 await asyncio.wait_for(event.wait(), seconds)
         except TimeoutError:
-            return
+            return False
         finally:
             with self._lock:
                 self._waiting.pop(batch_id, None)
+                is_nudged = batch_id in self._nudged
+                self._nudged.discard(batch_id)
+        return is_nudged
 
     def wake(self, batch_id: str) -> None:
-        """Interrupt the wait of a batch, if it waits here."""
+        """Interrupt the wait of a batch, if it waits here: its row has changed."""
         with self._lock:
             found = self._waiting.get(batch_id)
         if found is not None:
             loop, event = found
             loop.call_soon_threadsafe(event.set)
+
+    def nudge(self, batch_id: str) -> None:
+        """End the wait of a batch, or its next one: the provider has news of it."""
+        with self._lock:
+            self._nudged.add(batch_id)
+        self.wake(batch_id)
 
 
 def utc_now() -> datetime:

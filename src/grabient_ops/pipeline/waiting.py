@@ -52,8 +52,10 @@ class Waiter:
                     self._show(batch, state)
                 case _:
                     assert_never(state)
-            await self._pause(batch, interval_s * random.uniform(0.9, 1.1))  # noqa: S311 - jitter
-            interval_s = min(interval_s * _GROWTH, policy.poll_s * _LONGEST)
+            pause_s = interval_s * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
+            is_nudged = await self._pause(batch, pause_s)
+            longer_s = min(interval_s * _GROWTH, policy.poll_s * _LONGEST)
+            interval_s = policy.poll_s if is_nudged else longer_s
 
     async def _poll(self, batch: Batch) -> BatchState | None:
         """Ask once; None when the answer did not come, which is no reason to give up."""
@@ -105,8 +107,8 @@ class Waiter:
                 batch.id, live_completed=state.completed, live_failed=state.failed
             )
 
-    async def _pause(self, batch: Batch, seconds: float) -> None:
-        """Wait so long; a cancel ends the wait at once."""
+    async def _pause(self, batch: Batch, seconds: float) -> bool:
+        """Wait so long; a cancel or a nudge ends the wait at once. Return whether one nudged."""
 
         def has_new_cancel() -> bool:
             asked_at = self._services.batch(batch.id).cancel_requested_at
@@ -115,9 +117,11 @@ class Waiter:
         now = self._services.now
         until = now() + timedelta(seconds=seconds)
         while (left_s := (until - now()).total_seconds()) > 0:
-            await self._services.wakes.wait(batch.id, left_s, unless=has_new_cancel)
+            if await self._services.wakes.wait(batch.id, left_s, unless=has_new_cancel):
+                return True
             if has_new_cancel():
-                return
+                break
+        return False
 
     def _age_s(self, batch: Batch) -> float:
         submitted = batch.submitted_at or batch.created_at

@@ -12,7 +12,7 @@ from dbos import DBOS, SetWorkflowID
 
 from grabient_ops.errors import InputError
 from grabient_ops.pipeline.batches import BatchWorkflow, register_batch_workflow
-from grabient_ops.pipeline.budget import admit, explain_standstill, waiting_batches
+from grabient_ops.pipeline.budget import UNDECIDED, admit, explain_standstill
 from grabient_ops.pipeline.completion import complete
 from grabient_ops.pipeline.journal import launch_journal, open_client
 from grabient_ops.pipeline.recovery import reopen, restart
@@ -44,9 +44,16 @@ class Standstill(NamedTuple):
 class Worker:
     """Runs the pipeline of one home; at most one per home (see `app.hold_home`)."""
 
-    def __init__(self, services: Services, journal_url: str, keep_journal: timedelta) -> None:
+    def __init__(
+        self,
+        services: Services,
+        journal_url: str,
+        keep_journal: timedelta,
+        otlp_url: str | None = None,
+    ) -> None:
         self._services = services
         self._journal_url = journal_url
+        self._otlp_url = otlp_url
         self._keep_journal = keep_journal
         self._planner = Planner(services)
         self._workflow: BatchWorkflow = register_batch_workflow(services)
@@ -81,7 +88,7 @@ class Worker:
         stopped = self._list_open(["stopped"])
         if until_done and not stopped and self._is_standstill(plan):
             return self._standstill(plan)
-        launch_journal(self._journal_url)
+        launch_journal(self._journal_url, self._otlp_url)
         self._resume(stopped)
         standstill = self._loop(until_done=until_done, on_tick=on_tick)
         if standstill is not None:
@@ -127,10 +134,8 @@ class Worker:
     def _plan(self) -> Plan:
         """Reserve what is due; in `reserved` is what may be sent, older batches included."""
         plan = self._planner.plan()
-        with self._services.store.read() as connection:
-            waiting = waiting_batches(connection)
-        batch_ids = dict.fromkeys(waiting + plan.reserved)
-        plan.reserved = [batch_id for batch_id in batch_ids if admit(self._services, batch_id)]
+        undecided = self._list_open(UNDECIDED)
+        plan.reserved = [batch_id for batch_id in undecided if admit(self._services, batch_id)]
         return plan
 
     def _until_next_look_s(self, plan: Plan) -> float:
@@ -190,6 +195,8 @@ class Worker:
         changed = {change.key for change in news if change.topic == "batches"}
         for batch_id in changed:
             self._services.wakes.wake(batch_id)
+        for nudge in (change for change in news if change.topic == "nudges"):
+            self._services.wakes.nudge(nudge.key)
         by_hand = [c for c in news if c.topic in {"targets", "palettes"} or c.key == "*"]
         if by_hand:
             self._planner.forget()
@@ -204,8 +211,8 @@ class Worker:
     def _is_standstill(self, plan: Plan) -> bool:
         with self._services.store.read() as connection:
             due = {item.batch_id for item in list_due(connection)}
-            if not due.issubset(waiting_batches(connection)):
-                return False
+        if not due.issubset(self._list_open(["over_budget"])):
+            return False
         return not plan.reserved and all(block.is_futile for block in plan.blocked.values())
 
     def _standstill(self, plan: Plan) -> Standstill:

@@ -4,12 +4,12 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
+from typing import Any, NamedTuple, cast
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -22,6 +22,7 @@ from grabient_ops.sandbox.core import Core
 from grabient_ops.sandbox.faults import Faults
 from grabient_ops.sandbox.http import HANG_UP
 from grabient_ops.sandbox.state import State
+from grabient_ops.sandbox.webhooks import Receiver, announce_ends
 
 _WATCH_S = 0.25
 _HEAVY = "grabient_ops.sandbox.results"
@@ -59,13 +60,28 @@ class _Server(uvicorn.Server):
         yield
 
 
+class Setup(NamedTuple):
+    """What a sandbox is like.
+
+    Attributes:
+        seed: decides answers and faults.
+        latency_s: seconds from a batch's creation to its end.
+        rates: fault rates to begin with.
+        state: SQLite file that survives a restart, made when missing; None forgets at the end.
+        receiver: who is told by webhooks that a batch has ended.
+    """
+
+    seed: int
+    latency_s: float
+    rates: Mapping[str, float]
+    state: Path | None
+    receiver: Receiver | None
+
+
 def serve(
     listener: socket.socket,
+    setup: Setup,
     *,
-    seed: int,
-    latency_s: float,
-    rates: Mapping[str, float],
-    state: Path | None,
     on_ready: Callable[[], None],
     watch_parent: bool = False,
 ) -> None:
@@ -73,19 +89,19 @@ def serve(
 
     Args:
         listener: a bound socket; see `listen`.
-        seed: decides answers and faults.
-        latency_s: seconds from a batch's creation to its end.
-        rates: fault rates to begin with.
-        state: SQLite file that survives a restart, made when missing; None forgets at the end.
+        setup: what the sandbox is like.
         on_ready: called once, when requests are accepted.
         watch_parent: end when the parent process ends.
     """
+    seed = setup.seed
     with ExitStack() as stack:
-        path = state or Path(stack.enter_context(TemporaryDirectory(prefix="sandbox-"))) / "state"
-        memory = State(path)
+        folder = stack.enter_context(TemporaryDirectory(prefix="sandbox-"))
+        memory = State(setup.state or Path(folder) / "state")
         stack.callback(memory.close)
-        core = Core(memory, Faults(memory, seed, rates), seed=seed, latency_s=latency_s)
-        asyncio.run(_run(SandboxApp(core), listener, on_ready, watch_parent=watch_parent))
+        faults = Faults(memory, seed, setup.rates)
+        core = Core(memory, faults, seed=seed, latency_s=setup.latency_s)
+        beside = [announce_ends(core, setup.receiver)] if setup.receiver else []
+        asyncio.run(_run(SandboxApp(core), listener, on_ready, beside, watch_parent=watch_parent))
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -105,7 +121,12 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def _run(
-    app: ASGIApp, listener: socket.socket, on_ready: Callable[[], None], *, watch_parent: bool
+    app: ASGIApp,
+    listener: socket.socket,
+    on_ready: Callable[[], None],
+    beside: Sequence[Coroutine[Any, Any, None]],
+    *,
+    watch_parent: bool,
 ) -> None:
     config = uvicorn.Config(
         app,
@@ -117,10 +138,11 @@ async def _run(
         timeout_graceful_shutdown=1,
     )
     server = _Server(config, on_ready)
-    watch = asyncio.create_task(_end_with_parent(server)) if watch_parent else None
+    watch = [_end_with_parent(server)] if watch_parent else []
+    tasks = [asyncio.create_task(work) for work in (*beside, *watch)]
     await server.serve(sockets=[listener])
-    if watch is not None:
-        watch.cancel()
+    for task in tasks:
+        task.cancel()
 
 
 async def _end_with_parent(server: uvicorn.Server) -> None:

@@ -9,9 +9,12 @@ from sqlalchemy.engine import Connection
 
 from grabient_ops.store.tables import changes
 
-Topic = Literal["palettes", "prompts", "targets", "batches", "responses", "refinements", "budgets"]
+Topic = Literal[
+    "palettes", "prompts", "targets", "batches", "nudges", "responses", "refinements", "budgets"
+]
 """`responses` and `refinements` carry the batch id whose rows changed, `targets` and `budgets` the
-prompt version, the others their own key; `*` means many."""
+prompt version, `nudges` the id of a batch of which the provider has news, the others their own key;
+`*` means many."""
 
 TOPICS: frozenset[Topic] = frozenset(get_args(Topic))
 CHANNEL = "grabient_ops_changes"

@@ -52,3 +52,9 @@ def rearm(connection: Connection, batch_ids: Sequence[str]) -> None:
         .where(completions.c.batch_id.in_(batch_ids), completions.c.delivered_at.is_not(None))
         .values(delivered_at=None, kind=None)
     )
+
+
+def count_endings(connection: Connection) -> dict[Ending | None, int]:
+    """Return how many workflows have ended how; None counts those that are under way."""
+    query = sa.select(completions.c.kind, sa.func.count()).group_by(completions.c.kind)
+    return dict(connection.execute(query).all())

@@ -1,12 +1,13 @@
 """What the answers have cost: exact sums over their rows, by whatever an operator asks for."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from grabient_ops.store.tables import answers_of, batches
+from grabient_ops.store.tables import answers_of, batches, requests
 
 Kind = Literal["tagging", "refinement"]
 KINDS: tuple[Kind, ...] = ("tagging", "refinement")
@@ -148,11 +149,11 @@ def _priced(table: sa.Table, prices: Sequence[tuple[Answerer, Tariff]]) -> sa.Co
 
 
 class PassCost(NamedTuple):
-    """What the answers to one pass have cost so far.
+    """What a pass has cost so far.
 
     Attributes:
-        requests: how many different requests have an outcome, failures included.
-        cost: in pico-dollars.
+        requests: how many of its requests have an outcome, failures included.
+        cost: of its batches that have ended, in pico-dollars.
     """
 
     requests: int
@@ -160,34 +161,29 @@ class PassCost(NamedTuple):
 
 
 def cost_of_pass(
-    connection: Connection,
-    kind: Kind,
-    prompt_version: str,
-    models: Sequence[str],
-    runs: int,
-    since: object,
+    connection: Connection, prompt_version: str, models: Sequence[str], runs: int, since: datetime
 ) -> PassCost:
-    """Return what was answered in batches that were sent since a moment.
+    """Return what the batches have cost that were sent since a moment.
 
     Args:
         connection: a snapshot.
-        kind: the stage.
         prompt_version: under which it was asked.
         models: who was asked, as `provider/model`.
         runs: only runs 1 to this one.
         since: when the pass was first asked for.
     """
-    answers = answers_of(kind)
-    name = answers.c.provider + "/" + answers.c.model
-    rows = (
-        sa.select(
-            name, answers.c.run_number, answers.c.seed, sa.func.sum(answers.c.cost).label("cost")
-        )
-        .join(batches, batches.c.id == answers.c.batch_id)
-        .where(answers.c.prompt_version == prompt_version, answers.c.run_number <= runs)
-        .where(name.in_(models), batches.c.submit_started_at >= since)
-        .group_by(name, answers.c.run_number, answers.c.seed)
-        .subquery()
+    mine = sa.and_(
+        batches.c.prompt_version == prompt_version,
+        (batches.c.provider + "/" + batches.c.model).in_(models),
+        batches.c.run_number <= runs,
+        batches.c.submit_started_at >= since,
     )
-    row = connection.execute(sa.select(sa.func.count(), sa.func.sum(rows.c.cost))).one()
-    return PassCost(row[0], int(row[1] or 0))
+    cost = connection.execute(sa.select(sa.func.sum(batches.c.settled_cost)).where(mine)).scalar()
+    # The first attempt of a request has one outcome, however often it was reserved.
+    outcomes = (
+        sa.select(sa.func.count())
+        .select_from(requests.join(batches, batches.c.id == requests.c.batch_id))
+        .where(mine, requests.c.attempt == 1)
+        .where(requests.c.state.in_(("succeeded", "failed", "missing")))
+    )
+    return PassCost(connection.execute(outcomes).scalar_one(), int(cost or 0))

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from grabient_ops.errors import StoreError
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 """The newest file in `migrations/versions`; a test keeps them equal."""
 
 _SQLITE_PRAGMAS = ("busy_timeout=30000", "foreign_keys=ON", "journal_mode=WAL", "synchronous=FULL")

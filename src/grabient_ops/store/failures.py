@@ -56,25 +56,13 @@ def list_errors(
     return [StoredError(*row) for row in connection.execute(query)]
 
 
-def newest_errors(
-    connection: Connection, limit: int, kind: str = "tagging"
-) -> list[StoredError]:
-    """Return the newest failures of a stage, newest first."""
+def load_error(connection: Connection, kind: str, error_id: int) -> StoredError | None:
+    """Return one failure of a stage, with its whole texts."""
     answers = answers_of(kind)
     columns = [answers.c[name] for name in StoredError._fields]
-    # One walk along the index of failures per class; no walk along all answers.
-    newest = [
-        sa.select(
-            sa.select(*columns)
-            .where(answers.c.error_class == error_class)
-            .order_by(answers.c.id.desc())
-            .limit(limit)
-            .subquery()
-        )
-        for error_class in ErrorClass
-    ]
-    rows = connection.execute(sa.union_all(*newest)).all()
-    return sorted((StoredError(*row) for row in rows), key=lambda row: row.id, reverse=True)[:limit]
+    query = sa.select(*columns).where(answers.c.id == error_id, answers.c.error_class.is_not(None))
+    row = connection.execute(query).first()
+    return None if row is None else StoredError(*row)
 
 
 class ErrorGroup(NamedTuple):

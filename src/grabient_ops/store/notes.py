@@ -21,3 +21,10 @@ def set_note(connection: Connection, key: str, value: str) -> None:
 def drop_note(connection: Connection, key: str) -> None:
     """Forget the note."""
     connection.execute(sa.delete(notes).where(notes.c.key == key))
+
+
+def list_notes(connection: Connection, prefix: str) -> dict[str, str]:
+    """Return the notes whose keys begin so."""
+    query = sa.select(notes.c.key, notes.c.value)
+    wanted = query.where(notes.c.key.startswith(prefix, autoescape=True))
+    return dict(connection.execute(wanted).all())

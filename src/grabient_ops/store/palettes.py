@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -22,7 +22,11 @@ class NewPalette(NamedTuple):
 
 
 class StoredPalette(NamedTuple):
-    """A palette as it is stored."""
+    """A palette as it is stored.
+
+    Attributes:
+        attributes: by source, what was said there beside the seed.
+    """
 
     seed: str
     format: str
@@ -30,6 +34,7 @@ class StoredPalette(NamedTuple):
     image_key: str | None
     source: str
     created_at: datetime
+    attributes: dict[str, Any] | None = None
 
 
 def add_palettes(connection: Connection, rows: Sequence[NewPalette], at: datetime) -> int:
@@ -64,6 +69,12 @@ def list_palettes(
     """Return palettes in the order of their seeds, `after` excluded."""
     query = sa.select(palettes).where(palettes.c.seed > after).order_by(palettes.c.seed)
     return [StoredPalette(*row) for row in connection.execute(query.limit(limit))]
+
+
+def get_palette(connection: Connection, seed: str) -> StoredPalette | None:
+    """Return the palette with exactly this seed."""
+    row = connection.execute(sa.select(palettes).where(palettes.c.seed == seed)).first()
+    return None if row is None else StoredPalette(*row)
 
 
 def oldest_seeds(limit: int | None = None) -> sa.Select[str]:

@@ -69,12 +69,17 @@ def list_followers(connection: Connection, pass_id: str) -> list[Pass]:
 
 
 def save_pass(connection: Connection, wanted: Pass) -> Pass:
-    """Keep a pass; of one that is known, only the moment changes. Return it as it is stored."""
-    if not insert_new(connection, passes, [wanted._asdict()]):
-        connection.execute(
-            sa.update(passes).where(passes.c.id == wanted.id).values(updated_at=wanted.updated_at)
-        )
-    return Pass(*connection.execute(sa.select(passes).where(passes.c.id == wanted.id)).one())
+    """Keep a pass, and return it as it is stored.
+
+    Of one that is known only the moment changes, and the estimate where there was nothing to do.
+    """
+    if insert_new(connection, passes, [wanted._asdict()]):
+        return wanted
+    known = Pass(*connection.execute(sa.select(passes).where(passes.c.id == wanted.id)).one())
+    estimate = known.estimate if known.estimate.get("requests") else wanted.estimate
+    changed = known._replace(estimate=estimate, updated_at=wanted.updated_at)
+    connection.execute(sa.update(passes).where(passes.c.id == wanted.id).values(changed._asdict()))
+    return changed
 
 
 def set_budget(connection: Connection, changed: Pass, budget: int | None, at: datetime) -> Pass:

@@ -129,3 +129,10 @@ def count_batches(connection: Connection) -> dict[str, int]:
     """Return how many batches are in each state."""
     query = sa.select(batches.c.state, sa.func.count()).group_by(batches.c.state)
     return dict(connection.execute(query.order_by(batches.c.state)).all())
+
+
+def count_requests_by_stage(connection: Connection) -> dict[str, int]:
+    """Return how many requests are in batches of each state."""
+    requests = sa.func.sum(batches.c.request_count)
+    query = sa.select(batches.c.state, requests).group_by(batches.c.state)
+    return {state: int(count) for state, count in connection.execute(query)}

@@ -30,12 +30,15 @@ def register_prompt(connection: Connection, prompt: PromptVersion) -> bool:
 
 
 def get_prompt(connection: Connection, version: str) -> PromptVersion | None:
-    """Return a prompt version by its full hash or an unambiguous beginning of it."""
+    """Return a prompt version by its full name or an unambiguous beginning of it."""
     query = sa.select(prompt_versions).where(
         prompt_versions.c.version.startswith(version, autoescape=True)
     )
-    rows = connection.execute(query.limit(2)).all()
-    return PromptVersion(*rows[0]) if len(rows) == 1 else None
+    # Versions of other systems may be the beginning of others.
+    shortest_first = query.order_by(sa.func.length(prompt_versions.c.version)).limit(2)
+    rows = [PromptVersion(*row) for row in connection.execute(shortest_first)]
+    is_found = len(rows) == 1 or (rows and rows[0].version == version)
+    return rows[0] if is_found else None
 
 
 def list_prompts(connection: Connection) -> list[tuple[PromptVersion, int]]:

@@ -102,21 +102,21 @@ class Reparsable(NamedTuple):
 
 
 def count_reparsable(connection: Connection, table: sa.Table) -> int:
-    """Return how many answers of a stage's table hold text."""
-    query = sa.select(sa.func.count()).where(table.c.response.is_not(None))
+    """Return how many answers of a stage's table hold text that a model of ours wrote."""
+    query = sa.select(sa.func.count()).where(*_is_reparsable(table))
     return connection.execute(query).scalar_one()
 
 
 def iterate_responses(
     connection: Connection, table: sa.Table, page: int = 2000
 ) -> Iterator[list[Reparsable]]:
-    """Yield all answers of a stage's table that hold text, in pages, in the order of their ids."""
+    """Yield the answers that `count_reparsable` counts, in pages, in the order of their ids."""
     columns = [table.c.get(name, sa.null()) for name in Reparsable._fields]
     last = 0
     while True:
         query = (
             sa.select(*columns)
-            .where(table.c.response.is_not(None), table.c.id > last)
+            .where(*_is_reparsable(table), table.c.id > last)
             .order_by(table.c.id)
             .limit(page)
         )
@@ -125,6 +125,11 @@ def iterate_responses(
             return
         last = rows[-1].id
         yield rows
+
+
+def _is_reparsable(table: sa.Table) -> tuple[sa.ColumnElement[bool], ...]:
+    """What other systems kept is what they had made of an answer, not the answer."""
+    return table.c.response.is_not(None), table.c.source == "own"
 
 
 def update_parsed(connection: Connection, table: sa.Table, rows: dict[int, Row]) -> None:

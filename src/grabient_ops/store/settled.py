@@ -28,29 +28,19 @@ def list_unsettled(
         models: only these take part.
         run_number: the run that has ended.
     """
-    same = (targets.c.prompt_version == prompt_version, _is_of(targets, models))
-    tags, asked = palette_tags.c, requests.c
-    next_run = run_number + 1
-    answered = sa.select(tags.seed).where(
-        tags.prompt_version == prompt_version, _is_of(palette_tags, models),
-        tags.run_number == run_number, tags.error_class.is_(None),
-    )  # fmt: skip
-    begun = sa.union_all(
-        sa.select(tags.seed).where(
-            tags.prompt_version == prompt_version, _is_of(palette_tags, models),
-            tags.run_number == next_run,
-        ),
-        sa.select(asked.seed).where(
-            asked.prompt_version == prompt_version, _is_of(requests, models),
-            asked.run_number == next_run, asked.state == "open",
-        ),
-    )  # fmt: skip
-    query = (
-        sa.select(targets.c.seed)
-        .where(*same, targets.c.target_runs > run_number, targets.c.settled_after.is_(None))
-        .where(targets.c.seed.in_(answered), targets.c.seed.not_in(begun))
-    )
-    return sorted(connection.execute(query.distinct()).scalars())
+
+    def seeds(table: sa.Table, *conditions: sa.ColumnElement[bool]) -> set[str]:
+        same = (table.c.prompt_version == prompt_version, _is_of(table, models))
+        query = sa.select(table.c.seed).where(*same, *conditions).distinct()
+        return set(connection.execute(query).scalars())
+
+    # Plain scans: as one query, PostgreSQL makes a loop in a loop of them.
+    tags, asked, next_run = palette_tags.c, requests.c, run_number + 1
+    wanted = seeds(targets, targets.c.target_runs > run_number, targets.c.settled_after.is_(None))
+    answered = seeds(palette_tags, tags.run_number == run_number, tags.error_class.is_(None))
+    begun = seeds(palette_tags, tags.run_number == next_run)
+    begun |= seeds(requests, asked.run_number == next_run, asked.state == "open")
+    return sorted((wanted & answered) - begun)
 
 
 def settle(

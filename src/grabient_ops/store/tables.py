@@ -60,6 +60,7 @@ palettes = sa.Table(
     sa.Column("image_key", Text),
     sa.Column("source", Text, nullable=False),
     sa.Column("created_at", Instant, nullable=False),
+    sa.Column("attributes", Json, comment="by source, what was said there beside the seed"),
 )
 
 prompt_versions = sa.Table(
@@ -193,16 +194,30 @@ def _answer_columns() -> tuple[sa.Column[Any], ...]:
         sa.Column("reasoning_tokens", sa.Integer, nullable=False),
         sa.Column("created_at", Instant, nullable=False),
         sa.Column("cost", Cost, comment="at the batch price of its day; NULL without a price"),
+        sa.Column("source", Text, nullable=False, server_default="own", comment="who asked"),
+        sa.Column("source_id", Text, comment="of another system's row: what tells it from others"),
+        sa.Column("source_digest", Text, comment="changes whenever that row does"),
+        sa.Column("source_extra", Json, comment="what else that row holds"),
     )
 
 
 def _index_answers(table: sa.Table) -> None:
-    key = [table.c[name] for name in ("prompt_version", "provider", "model", "run_number", "seed")]
+    names = ("prompt_version", "provider", "model", "run_number", "seed", "source")
+    key = [table.c[name] for name in names]
     failed, answered = table.c.error_class.is_not(None), table.c.error_class.is_(None)
+    imported = table.c.source_id.is_not(None)
     name = table.name
     sa.Index(f"uq_{name}_attempt", *key, table.c.attempt, unique=True)
     sa.Index(
         f"uq_{name}_success", *key, unique=True, sqlite_where=answered, postgresql_where=answered
+    )
+    sa.Index(
+        f"uq_{name}_source",
+        table.c.source,
+        table.c.source_id,
+        unique=True,
+        sqlite_where=imported,
+        postgresql_where=imported,
     )
     sa.Index(f"ix_{name}_seed", table.c.seed)
     sa.Index(
@@ -234,6 +249,18 @@ palette_tag_refined = sa.Table(
     comment="Every refinement and every failure of one, as in palette_tags.",
 )
 _index_answers(palette_tag_refined)
+
+
+imported_batches = sa.Table(
+    "imported_batches",
+    metadata,
+    sa.Column("source", Text, primary_key=True),
+    sa.Column("source_id", Text, primary_key=True),
+    sa.Column("kind", Text, nullable=False),
+    sa.Column("document", Json, nullable=False, comment="the row, as it was there"),
+    sa.Column("created_at", Instant, nullable=False),
+    comment="Batches of other systems: history, never polled.",
+)
 
 
 def answers_of(kind: str) -> sa.Table:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
@@ -15,6 +16,7 @@ from grabient_ops.web.live.reading import Reading
 from grabient_ops.web.live.response import EventStream
 from grabient_ops.web.live.stream import follow
 from grabient_ops.web.parts import Parts, Web
+from grabient_ops.web.replies import left_notice, pop_notice
 
 P = TypeVar("P", bound=Hashable)
 _PATIENCE_S = 0.3
@@ -69,12 +71,14 @@ def add_page(router: APIRouter, page: Page[Any]) -> None:
         def live(panel_id: str) -> Markup:
             return _place(web, panel_id, sight.html[panel_id])
 
-        stream = f"{request.url.path.rstrip('/')}/live?{request.url.query}"
         html = web.templates.fill(
             page.template, title=page.title, path=request.url.path, params=params, live=live,
-            stream=stream, version=sight.version, theme=request.cookies.get("theme", ""), **frame,
+            stream=_stream_address(request, sight.version), theme=request.cookies.get("theme", ""),
+            notice=left_notice(request), is_bad=False, **frame,
         )  # fmt: skip
-        return HTMLResponse(html, headers={"cache-control": "no-store"})
+        response = HTMLResponse(html, headers={"cache-control": "no-store"})
+        pop_notice(request, response)
+        return response
 
     async def stream(
         request: Request, web: Parts, params: params_of, since: str = ""
@@ -87,6 +91,11 @@ def add_page(router: APIRouter, page: Page[Any]) -> None:
     router.add_api_route(
         f"{page.path.rstrip('/')}/live", stream, name=f"{name}-live", include_in_schema=False
     )
+
+
+def _stream_address(request: Request, version: str) -> str:
+    asked = [item for item in request.query_params.multi_items() if item[0] != "since"]
+    return f"{request.url.path.rstrip('/')}/live?{urlencode([*asked, ('since', version)])}"
 
 
 def _read_frame(web: Web, page: Page[Any], params: Hashable) -> Context:

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from grabient_ops.app import App
 from grabient_ops.web.live.hub import Hub
 from grabient_ops.web.live.reading import Reading
+from grabient_ops.web.once import Once
 from grabient_ops.web.templating import Templates
 
 
@@ -23,12 +24,14 @@ class Web:
         templates: what pages are made of.
         read: begins a look at the present, for what is not followed live; blocks, so use it in a
             `def` endpoint or a thread.
+        once: does what costs something once per idempotency key.
     """
 
     app: App
     hub: Hub
     templates: Templates
     read: Callable[[], AbstractContextManager[Reading]]
+    once: Once
 
 
 def _parts(request: Request) -> Web:

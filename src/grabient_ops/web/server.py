@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 
 import uvicorn
@@ -16,6 +17,7 @@ from grabient_ops.app import App
 from grabient_ops.errors import InputError
 from grabient_ops.web.app import NO_WORKER, create_web
 from grabient_ops.web.live.hub import Hub
+from grabient_ops.web.security.policy import Policy
 from grabient_ops.web.worker import WorkerThread
 
 _GRACE_S = 5
@@ -73,18 +75,27 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(
-    app: App, listener: socket.socket, *, with_worker: bool, on_ready: Callable[[], None]
+    app: App,
+    listener: socket.socket,
+    *,
+    policy: Policy,
+    with_worker: bool,
+    on_ready: Callable[[], None],
 ) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Args:
         app: the home's parts.
         listener: a bound socket; see `listen`.
+        policy: where it is reached from.
         with_worker: work as well, whenever no other process works on this home.
         on_ready: called once, when requests are answered.
+
+    Raises:
+        ConfigError: others could reach it, and it has no password.
     """
     worker = WorkerThread(app) if with_worker else None
-    web = create_web(app, (lambda: worker.state) if worker else lambda: NO_WORKER)
+    web = create_web(app, (lambda: worker.state) if worker else lambda: NO_WORKER, policy)
     hub: Hub = web.state.web.hub
     config = uvicorn.Config(
         web, ws="none", log_config=None, access_log=False, server_header=False,
@@ -101,7 +112,11 @@ async def _run(
 ) -> None:
     if worker is not None:
         loop = asyncio.get_running_loop()
-        worker.start(lambda: loop.call_soon_threadsafe(hub.touch, ["worker"]))
+
+        def tell() -> None:
+            loop.call_soon_threadsafe(partial(hub.touch, ["worker"]))
+
+        worker.start(tell)
     await server.serve(sockets=[listener])
 
 

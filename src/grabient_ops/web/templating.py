@@ -10,6 +10,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from grabient_ops.web.swatches import stripes
+
 _FOLDER = Path(__file__).parent / "templates"
 
 
@@ -27,8 +29,9 @@ class Templates:
             trim_blocks=True, lstrip_blocks=True, auto_reload=False,
         )  # fmt: skip
         self._environment.filters.update(
-            number=number, usd=usd, percent=percent, dom_id=dom_id, iso=iso, exact=exact
-        )
+            number=number, usd=usd, percent=percent, dom_id=dom_id, iso=iso, exact=exact,
+            stripes=stripes, dollars=dollars, rate=rate,
+        )  # fmt: skip
         self._environment.globals.update(everywhere, part=self._part)
 
     def fill(self, name: str, **context: object) -> str:
@@ -49,7 +52,14 @@ def usd(value: float | None) -> str:
     """Return an amount of dollars: cents, or as many digits as a small amount needs."""
     if value is None:
         return "unknown"
-    return f"${value:,.2f}" if value >= 1 or not value else f"${value:,.4f}"
+    if value >= 1 or not value:
+        return f"${value:,.2f}"
+    return f"${value:.4f}" if value >= 0.01 else f"${value:.6f}"
+
+
+def dollars(pico: int | None) -> str:
+    """Return what is stored in pico-dollars, as `usd` does."""
+    return usd(None if pico is None else pico / 1e12)
 
 
 def percent(part: float, whole: float) -> str:
@@ -58,6 +68,11 @@ def percent(part: float, whole: float) -> str:
         return "0 %"
     share = 100 * part / whole
     return f"{min(int(share), 99) if part < whole else 100} %"
+
+
+def rate(share: float) -> str:
+    """Return a share from 0 to 1 as percents with a decimal."""
+    return f"{100 * share:.1f} %"
 
 
 def dom_id(value: Any) -> str:  # noqa: ANN401 - whatever names a thing

@@ -65,7 +65,7 @@ class WorkerThread:
                     return
             except StoreError as error:
                 self._tell(WorkerState("elsewhere", str(error)))
-            except Exception as error:  # noqa: BLE001 - the dashboard must live to show it
+            except Exception as error:
                 log.exception("the worker ended")
                 self._tell(WorkerState("failed", scrub(str(error))))
                 return

@@ -6,6 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from grabient_ops.analytics.patience import until_impatient
 from grabient_ops.errors import InputError
 from grabient_ops.tagging.vocabulary import FIELDS
 
@@ -49,8 +50,9 @@ def chosen(
 
     Raises:
         InputError: nothing was ever answered under one of the names.
+        ImpatientError: the block took longer than the warehouse allows.
     """
-    with warehouse.connection.cursor() as cursor:
+    with warehouse.connection.cursor() as cursor, until_impatient(cursor, warehouse.patience_s):
         ids = {
             "prompt_id": _prompt_ids(cursor, selection.prompts),
             "model_id": _model_ids(cursor, selection.models),
@@ -60,10 +62,36 @@ def chosen(
         if only_moving:
             conditions.append("palette_id IN (FROM moving)")
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        for table in ("facts", "responses"):
-            cursor.execute(f"CREATE TEMP VIEW chosen_{table} AS SELECT * FROM {table} {where}")  # noqa: S608 - integers
+        for table, columns in _columns(cursor).items():
+            query = f"SELECT {columns} FROM {table} {where}"  # noqa: S608 - integers
+            cursor.execute(f"CREATE TEMP VIEW chosen_{table} AS {query}")
         cursor.execute(f"CREATE TEMP MACRO count_models(id) AS {_counting(cursor)}")
         yield cursor
+
+
+def _columns(cursor: "DuckDBPyConnection") -> dict[str, str]:
+    """Return the columns that are chosen; a model has one id, however many sources it has."""
+    from grabient_ops.analytics.warehouse import FACTS, RESPONSES
+
+    model_id = _one_id(cursor)
+    return {
+        table: ", ".join(model_id if name == "model_id" else name for name in columns)
+        for table, columns in (("facts", FACTS), ("responses", RESPONSES))
+    }
+
+
+def _one_id(cursor: "DuckDBPyConnection") -> str:
+    models = cursor.execute("SELECT model_id, provider, model FROM models ORDER BY 1").fetchall()
+    first: dict[tuple[str, str], int] = {}
+    others = [
+        (number, kept)
+        for number, *name in models
+        if (kept := first.setdefault((name[0], name[1]), number)) != number
+    ]
+    if not others:
+        return "model_id"
+    cases = " ".join(f"WHEN {number} THEN {kept}" for number, kept in others)
+    return f"CAST(CASE model_id {cases} ELSE model_id END AS smallint) AS model_id"
 
 
 def _listed(ids: Sequence[int]) -> str:

@@ -21,7 +21,7 @@ from grabient_ops.errors import GrabientError, InputError, StoreError
 EXHAUSTIVE = 100_000
 """Up to so many palettes all are compared; of more, those that a sketch chooses."""
 
-CANDIDATES = 4096
+CANDIDATES = 2048
 """How many the sketch chooses, and how many it chooses together with the words."""
 
 Texts = NDArray[np.object_]

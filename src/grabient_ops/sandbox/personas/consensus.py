@@ -9,7 +9,6 @@ from grabient_ops.tagging.vocabulary import FIELDS
 
 _FEWEST_LINES = 3
 _COUNT = re.compile(r"\s*(\d{1,9})\s*/\s*(\d{1,9})\s*")
-_HEADING = re.compile(r"[#*\s]*([A-Za-z][A-Za-z _-]*?)[*\s]*:?[*\s]*")
 _FIELDS = {field.replace("_", ""): field for field in FIELDS}
 
 
@@ -41,13 +40,14 @@ def read_consensus(text: str) -> Consensus | None:
     for line in text.split("\n"):
         if counted := _counted(line):
             into.append(counted)
-        elif heading := _HEADING.fullmatch(line):
-            into = found.get(_field(heading[1]), [])
+        elif line.strip():
+            into = found.get(_field(line), [])
     return found if sum(map(len, found.values())) >= _FEWEST_LINES else None
 
 
 def _field(heading: str) -> str:
-    return _FIELDS.get(re.sub(r"[ _-]", "", heading).lower(), "")
+    """Return the field that a line names, dressed as a heading or not."""
+    return _FIELDS.get(re.sub(r"[\s#*:_-]", "", heading).lower(), "")
 
 
 def _counted(line: str) -> Counted | None:

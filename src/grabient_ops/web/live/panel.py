@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from grabient_ops.store.changes import Topic as StoreTopic
 from grabient_ops.web.live.reading import Reading
@@ -47,5 +47,5 @@ class Panel(Generic[P_contra]):
 class Wanted(NamedTuple):
     """A panel with the parameters that a page shows it with; equal ones are one for all viewers."""
 
-    panel: Panel[Hashable]
+    panel: Panel[Any]
     params: Hashable

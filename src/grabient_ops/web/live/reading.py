@@ -1,10 +1,9 @@
 """What panels read from: one snapshot of everything, for all panels of an update."""
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.engine import Connection
 
@@ -15,8 +14,12 @@ if TYPE_CHECKING:
     import duckdb
     from dbos import DBOSClient
 
-    from grabient_ops.analytics.warehouse import Warehouse
     from grabient_ops.pipeline.services import Services
+    from grabient_ops.web.answers import Answers
+    from grabient_ops.web.finder import Finder
+    from grabient_ops.web.lookalikes import Lookalikes
+
+T = TypeVar("T")
 
 
 class Reading:
@@ -54,7 +57,33 @@ class Reading:
         Raises:
             EmptyLakeError: nothing has been published yet.
         """
-        return self._closing.enter_context(self._room.open_warehouse().cursor())
+        return self._closing.enter_context(self._answers_of_now.open().connection.cursor())
+
+    def ask(self, question: Callable[..., T], *args: Hashable, **options: Hashable) -> T:
+        """Ask the warehouse; only for panels of the slow lane. See `Answers.ask`."""
+        return self._answers_of_now.ask(question, *args, **options)
+
+    @property
+    def answers(self) -> "Answers":
+        """What the warehouse answers, as it lies there."""
+        return self._room.answers
+
+    @cached_property
+    def _answers_of_now(self) -> "Answers":
+        """Where no worker is, nobody else brings the warehouse up to date."""
+        if self.worker.state in {"none", "failed"}:
+            self.answers.catch_up()
+        return self.answers
+
+    @property
+    def finder(self) -> "Finder":
+        """Search by meaning; only for panels of the slow lane."""
+        return self._room.finder
+
+    @property
+    def lookalikes(self) -> "Lookalikes":
+        """Search by colours; only for panels of the slow lane."""
+        return self._room.lookalikes
 
     @property
     def journal(self) -> "DBOSClient":
@@ -78,8 +107,6 @@ class ReadingRoom:
     def __init__(self, app: App, worker: Callable[[], WorkerState]) -> None:
         self.app = app
         self.worker = worker
-        self._lock = threading.Lock()
-        self._warehouse: Warehouse | None = None
 
     @contextmanager
     def open(self) -> Iterator[Reading]:
@@ -92,19 +119,26 @@ class ReadingRoom:
             connection = closing.enter_context(self.app.store.read())
             yield Reading(self, connection, closing)
 
-    def open_warehouse(self) -> "duckdb.DuckDBPyConnection":
-        """Return the newest generation of the lake; use a cursor of it.
+    @cached_property
+    def answers(self) -> "Answers":
+        """What the warehouse answers, for all."""
+        from grabient_ops.web.answers import Answers
 
-        Raises:
-            EmptyLakeError: nothing has been published yet.
-        """
-        from grabient_ops.analytics.warehouse import open_generation, require_manifest
+        return Answers(self.app)
 
-        manifest = require_manifest(self.app.lake)
-        with self._lock:
-            if self._warehouse is None or self._warehouse.generation != manifest.generation:
-                self._warehouse = open_generation(self.app.lake, manifest)
-            return self._warehouse.connection
+    @cached_property
+    def finder(self) -> "Finder":
+        """The index of refined palettes, for all."""
+        from grabient_ops.web.finder import Finder
+
+        return Finder(self.app)
+
+    @cached_property
+    def lookalikes(self) -> "Lookalikes":
+        """The colours of all palettes, for all."""
+        from grabient_ops.web.lookalikes import Lookalikes
+
+        return Lookalikes()
 
     @cached_property
     def journal(self) -> "DBOSClient":

@@ -3,16 +3,16 @@
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import psycopg
 import sqlalchemy as sa
 import structlog
-from inotify_simple import INotify, flags
 
 from grabient_ops.app import App
 from grabient_ops.store.changes import CHANNEL
+from grabient_ops.web.live.inotify import written
 from grabient_ops.web.live.panel import Topic
 
 log = structlog.get_logger(__name__)
@@ -61,8 +61,8 @@ async def watch_sqlite(file: Path, touch: Touch) -> None:
     while True:
         try:
             with contextlib.closing(_open(file)) as connection:
-                async with _written(file.with_name(f"{file.name}-wal")) as written:
-                    await _follow_sqlite(connection, written, touch)
+                async with written(file.with_name(f"{file.name}-wal")) as event:
+                    await _follow_sqlite(connection, event, touch)
         except (sqlite3.Error, OSError) as error:
             log.debug("not to be watched yet", file=file.name, error=str(error))
         await asyncio.sleep(_RETRY_S)
@@ -87,17 +87,26 @@ async def watch_file(file: Path, touch: Touch) -> None:
     """Watch a file that is replaced now and then, until cancelled."""
     seen = None
     while True:
-        with contextlib.suppress(FileNotFoundError):
-            state = file.stat()
-            if (state.st_ino, state.st_mtime_ns) != seen:
-                seen = (state.st_ino, state.st_mtime_ns)
-                touch()
+        state = _state_of(file)
+        if state not in {None, seen}:
+            seen = state
+            touch()
         await asyncio.sleep(_MANIFEST_S)
+
+
+def _state_of(file: Path) -> tuple[int, int] | None:
+    try:
+        state = file.stat()
+    except FileNotFoundError:
+        return None
+    return state.st_ino, state.st_mtime_ns
 
 
 def _open(file: Path) -> sqlite3.Connection:
     """Open a connection that is used for nothing else: it does not notice its own commits."""
-    connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    connection = sqlite3.connect(
+        f"{file.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None
+    )
     connection.execute("PRAGMA busy_timeout=100")
     return connection
 
@@ -129,27 +138,3 @@ async def _settled_version(connection: sqlite3.Connection, seen: int | None) -> 
         if version != seen:
             break
     return version
-
-
-@contextlib.asynccontextmanager
-async def _written(file: Path) -> AsyncIterator[asyncio.Event | None]:
-    """Yield an event that is set when the file is written to; None where no kernel tells."""
-    try:
-        inotify = INotify(nonblocking=True)
-    except (OSError, AttributeError):
-        yield None
-        return
-    written = asyncio.Event()
-
-    def on_events() -> None:
-        if any(event.name == file.name for event in inotify.read(timeout=0)):
-            written.set()
-
-    loop = asyncio.get_running_loop()
-    with inotify:
-        inotify.add_watch(file.parent, flags.MODIFY | flags.CREATE)
-        loop.add_reader(inotify.fileno(), on_events)
-        try:
-            yield written
-        finally:
-            loop.remove_reader(inotify.fileno())

@@ -1,18 +1,15 @@
-"""The pages, one module each; what is not in `MODULES` is not served."""
+"""The pages, one module each; what is not listed here is not served."""
 
-from typing import Any, Protocol
+from typing import Any
+
+from fastapi import APIRouter
 
 from grabient_ops.web.page import Page
-from grabient_ops.web.pages import overview
+from grabient_ops.web.pages import files, overview, palette, palettes, search, theme
 
+PAGES: tuple[Page[Any], ...] = (overview.PAGE, palettes.PAGE, palette.PAGE, search.PAGE)
 
-class PageModule(Protocol):
-    """What a module of this package offers; it may have a `router` with its actions as well."""
+ACTIONS: tuple[APIRouter, ...] = (theme.router, files.router)
 
-    PAGES: tuple[Page[Any], ...]
-
-
-MODULES: tuple[PageModule, ...] = (overview,)
-
-NAVIGATION = (("/", "Overview"),)
+NAVIGATION = (("/", "Overview"), ("/palettes", "Palettes"), ("/search", "Search"))
 """Address and name, in the order of the menu."""

@@ -1,0 +1,1 @@
+"""Reads what the first system kept in Convex."""

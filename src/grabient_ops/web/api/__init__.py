@@ -1,0 +1,1 @@
+"""The JSON API: what the command line says with `--json`, over HTTP."""

@@ -1,0 +1,1 @@
+"""Who may come in: a password with sessions for people, tokens for programs."""

@@ -1,0 +1,261 @@
+import asyncio
+import re
+import socket
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from http.client import HTTPResponse
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+from urllib.parse import quote
+
+import pytest
+import sqlalchemy as sa
+import uvicorn
+from fastapi import FastAPI
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+
+from grabient_ops.app import App
+from grabient_ops.palettes.bundled import bundled_seeds
+from grabient_ops.pipeline.prompting import builtin_prompt
+from grabient_ops.settings import Settings
+from grabient_ops.store.batches import reserve_batch, update_batch
+from grabient_ops.store.changes import announce
+from grabient_ops.store.palettes import NewPalette, add_palettes
+from grabient_ops.store.prompts import PromptVersion, register_prompt
+from grabient_ops.store.tables import palette_tag_refined, palette_tags, targets
+from grabient_ops.store.targets import ModelTarget, Unanswered
+from grabient_ops.web.app import create_web
+from grabient_ops.web.parts import Web
+from grabient_ops.web.server import listen
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+SEEDS = bundled_seeds()[:6]
+HOSTILE = "<script>alert(1)</script>\u202egnp.exe"
+"""What a model may say: markup, and a turn of the writing direction."""
+_ID = re.compile(r"hx-target=\"#([^\"]+)\"")
+
+
+@pytest.fixture(autouse=True)
+def logged() -> Iterator[list[EventDict]]:
+    """What was logged, instead of a page of traceback on the screen."""
+    with capture_logs() as entries:
+        yield entries
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+    """A home of its own."""
+    monkeypatch.setenv("GRABIENT_OPS_HOME", str(tmp_path / "home"))
+    app = App(Settings())
+    yield app
+    app.store.close()
+
+
+class Shelf:
+    """What the home holds, put there by hand, under the current prompt."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self.version = builtin_prompt("tagging").version
+        self.model = ModelTarget(self.version, "groq", "openai/gpt-oss-20b", 2)
+
+    def register(self) -> None:
+        """Keep the built-in prompt."""
+        prompt = builtin_prompt("tagging")
+        row = PromptVersion(prompt.version, prompt.kind, prompt.content, prompt.message, NOW)
+        with self.app.store.write() as connection:
+            register_prompt(connection, row)
+
+    def palettes(self, *seeds: str) -> None:
+        """Add palettes."""
+        rows = [NewPalette(seed, "aligned", seed, "test") for seed in seeds]
+        with self.app.store.write() as connection:
+            add_palettes(connection, rows, NOW)
+
+    def ask(self, *seeds: str, runs: int = 2) -> None:
+        """Want palettes to be tagged."""
+        names = (targets.c.prompt_version, targets.c.provider, targets.c.model)
+        same = dict(zip((name.name for name in names), self.model, strict=False))
+        rows = [{**same, "seed": seed, "target_runs": runs} for seed in seeds]
+        with self.app.store.write() as connection:
+            connection.execute(sa.insert(targets), rows)
+
+    def batch(self, *seeds: str, state: str = "waiting", **values: object) -> str:
+        """Reserve a batch and set some of its columns; return its id."""
+        asked = [Unanswered(seed, 1) for seed in seeds]
+        with self.app.store.write() as connection:
+            batch_id = reserve_batch(connection, self.model, 1, asked, {"temperature": 1}, NOW)
+            update_batch(connection, batch_id, NOW, state=state, **values)
+        return batch_id
+
+    def update(self, batch_id: str, **values: object) -> None:
+        """Change columns of a batch, as a step of its workflow does."""
+        with self.app.store.write() as connection:
+            update_batch(connection, batch_id, NOW, **values)
+
+    def answer(self, batch_id: str, *seeds: str, **values: object) -> None:
+        """Store answers of a batch; good ones unless told."""
+        row: dict[str, Any] = {
+            "provider": self.model.provider, "model": self.model.model, "model_returned": None,
+            "run_number": 1, "prompt_version": self.version, "attempt": 1, "batch_id": batch_id,
+            "tags": {"mood": ["calm", HOSTILE]}, "response": f'{{"mood": ["{HOSTILE}"]}}',
+            "error_class": None, "error": None, "excused": False, "finish_reason": "stop",
+            "parse_stage": "strict", "parser_version": 1, "ambiguous": None, "input_tokens": 700,
+            "output_tokens": 90, "cached_tokens": 0, "reasoning_tokens": 0, "created_at": NOW,
+        }  # fmt: skip
+        rows = [{**row, "seed": seed, **values} for seed in seeds]
+        with self.app.store.write() as connection:
+            connection.execute(sa.insert(palette_tags), rows)
+            update_batch(connection, batch_id, NOW, live_completed=len(seeds))
+            announce(connection, "responses", [batch_id], NOW)
+
+    def refine(self, seed: str, **values: object) -> None:
+        """Store a refinement; a good one unless told."""
+        row: dict[str, Any] = {
+            "provider": "anthropic", "model": "claude-opus-4-5", "model_returned": None,
+            "run_number": 1, "prompt_version": "refining", "attempt": 1, "batch_id": "refining",
+            "tags": {"mood": ["calm"], "dominant_colors": ["blue"]}, "response": "{}",
+            "error_class": None, "error": None, "excused": False, "finish_reason": "stop",
+            "parse_stage": "strict", "parser_version": 1, "ambiguous": None, "input_tokens": 700,
+            "output_tokens": 90, "cached_tokens": 0, "reasoning_tokens": 0, "created_at": NOW,
+            "source_prompt_versions": [self.version], "input": "votes", "dropped": None,
+            "sentence": None, "embed_text": "blue calm ocean waves",
+        }  # fmt: skip
+        with self.app.store.write() as connection:
+            connection.execute(sa.insert(palette_tag_refined), [{**row, "seed": seed, **values}])
+            announce(connection, "refinements", ["refining"], NOW)
+
+    def fill(self) -> None:
+        """Put something of everything on the shelf."""
+        self.register()
+        self.palettes(*SEEDS)
+        self.ask(*SEEDS)
+        ended = self.batch(*SEEDS[:3], state="completed", ended_at=NOW)
+        self.answer(ended, *SEEDS[:2])
+        self.answer(
+            ended, SEEDS[2], tags=None, response=HOSTILE, error_class="unparsable", error=HOSTILE
+        )
+        self.batch(*SEEDS[3:], state="waiting", submitted_at=NOW)
+
+
+@pytest.fixture
+def shelf(app: App) -> Shelf:
+    """The home's store, to be filled."""
+    return Shelf(app)
+
+
+EXAMPLES: dict[str, Callable[[Shelf], str]] = {
+    "/": lambda _shelf: "/",
+    "/palettes": lambda _shelf: "/palettes?tag=calm",
+    "/palettes/{seed}": lambda _shelf: f"/palettes/{quote(SEEDS[0], safe='')}",
+    "/search": lambda _shelf: "/search?q=ocean",
+}
+"""Path of every page -> an address of it, once the shelf is filled."""
+
+
+class Event(NamedTuple):
+    """One update of a page."""
+
+    id: str
+    html: str
+
+    @property
+    def targets(self) -> list[str]:
+        """The ids of the elements that it changes, in order."""
+        return _ID.findall(self.html)
+
+
+class Viewer:
+    """A browser's end of a stream."""
+
+    def __init__(self, url: str, last_event_id: str = "", patience_s: float = 5.0) -> None:
+        headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
+        request = urllib.request.Request(url, headers=headers)  # noqa: S310 - loopback
+        self.response: HTTPResponse = urllib.request.urlopen(request, timeout=patience_s)  # noqa: S310 - loopback
+        assert self.response.headers["content-type"].startswith("text/event-stream")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.response.close()
+
+    def next(self) -> Event:
+        """Wait for the next event; a stream that ends raises EOFError."""
+        name, lines = "", []
+        while True:
+            line = self.response.readline()
+            if not line:
+                raise EOFError
+            field, _, value = line.decode().rstrip("\n").partition(": ")
+            if field == "id":
+                name = value
+            elif field == "data":
+                lines.append(value)
+            elif not field and lines:
+                return Event(name, "\n".join(lines))
+
+
+class Served:
+    """A dashboard on a socket of its own, in a thread of this process."""
+
+    def __init__(self, app: App, web: FastAPI | None = None) -> None:
+        self.api = web or create_web(app)
+        self.web: Web = self.api.state.web
+        listener = listen("127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        config = uvicorn.Config(self.api, log_config=None, access_log=False, ws="none")
+        self._server = uvicorn.Server(config)
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(listener,))
+        self._thread.start()
+        assert self._ready.wait(10)
+
+    def _run(self, listener: socket.socket) -> None:
+        async def serve() -> None:
+            self._loop = asyncio.get_running_loop()
+            listener.listen()
+            self._loop.call_soon(self._ready.set)
+            await self._server.serve(sockets=[listener])
+
+        asyncio.run(serve())
+
+    def get(self, path: str, **headers: str) -> str:
+        """Return what a page says."""
+        request = urllib.request.Request(self.url + path, headers=headers)  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - loopback
+            text: str = response.read().decode()
+        return text
+
+    def follow(self, path: str = "/live", last_event_id: str = "") -> Viewer:
+        """Open a page's stream."""
+        return Viewer(self.url + path, last_event_id)
+
+    def stop(self) -> None:
+        """End it as a signal would."""
+        self._loop.call_soon_threadsafe(self.web.hub.close)
+        self._server.should_exit = True
+        self._thread.join(10)
+
+
+@pytest.fixture
+def serve(app: App) -> Iterator[Callable[..., Served]]:
+    """Starts dashboards of the home; they are stopped after the test."""
+    running: list[Served] = []
+
+    def start(**options: Any) -> Served:  # noqa: ANN401 - passed through
+        running.append(Served(app, **options))
+        return running[-1]
+
+    yield start
+    for served in running:
+        served.stop()
+
+
+@pytest.fixture
+def served(serve: Callable[..., Served]) -> Served:
+    """A dashboard of the home, without a worker."""
+    return serve()
