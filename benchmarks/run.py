@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import adaptive, ingest, prepare, search, startup, warehouse, whole_pass
+from benchmarks import adaptive, ingest, live, prepare, search, startup, warehouse, whole_pass
 from benchmarks.report import PAGE, Figure, describe_machine, write_page
 
 SECTIONS: dict[str, Callable[[], Iterator[Figure]]] = {
@@ -13,6 +13,7 @@ SECTIONS: dict[str, Callable[[], Iterator[Figure]]] = {
     "warehouse": warehouse.figures,
     "adaptive": adaptive.figures,
     "search": search.figures,
+    "live": live.figures,
     "startup": startup.figures,
 }
 

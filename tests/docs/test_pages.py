@@ -87,6 +87,8 @@ def _default(field: FieldInfo) -> str:
             return "–"  # noqa: RUF001 - the dash of a cell without value
         case Path():
             return f"`~/{value.relative_to(Path.home())}`"
+        case bool():
+            return f"`{str(value).lower()}`"
         case float() | int():
             return f"`{value:g}`"
         case _:

@@ -1,4 +1,4 @@
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 import sqlalchemy as sa
@@ -9,6 +9,7 @@ from grabient_ops.store.browsing import (
     all_seeds,
     browse_palettes,
     cards_of,
+    refined_seeds,
 )
 from grabient_ops.store.tables import palette_tag_refined
 
@@ -39,13 +40,13 @@ def mixed(shelf: "Shelf") -> "Shelf":
     return shelf
 
 
-def _browse(shelf: "Shelf", limit: int = 60, **choice: object) -> PalettePage:
+def _browse(shelf: "Shelf", limit: int = 60, **choice: Any) -> PalettePage:  # noqa: ANN401 - passed on
     with shelf.store.read() as connection:
-        return browse_palettes(connection, limit, **choice)  # type: ignore[arg-type]
+        return browse_palettes(connection, limit, **choice)
 
 
-def _seeds(page: PalettePage) -> list[str]:
-    return [card.seed for card in page.cards]
+def _seeds(*pages: PalettePage) -> list[str]:
+    return [card.seed for page in pages for card in page.cards]
 
 
 @pytest.mark.parametrize(
@@ -65,9 +66,9 @@ def test_every_state_chooses_its_palettes(mixed: "Shelf", state: State, seeds: l
 
 
 def test_every_palette_is_in_one_state(mixed: "Shelf") -> None:
-    chosen = [_seeds(_browse(mixed, state=state)) for state in get_args(State)]
+    chosen = [_browse(mixed, state=state) for state in get_args(State)]
 
-    assert sorted(sum(chosen, [])) == _seeds(_browse(mixed))
+    assert sorted(_seeds(*chosen)) == _seeds(_browse(mixed))
 
 
 def test_a_card_counts_answers_and_failures_apart(mixed: "Shelf") -> None:
@@ -88,7 +89,7 @@ def test_pages_follow_each_other_without_a_gap_in_both_directions(shelf: "Shelf"
 
     assert [len(page.cards) for page in forwards] == [10, 10, 5]
     assert [len(page.cards) for page in backwards] == [5, 10, 10]
-    assert sum(map(_seeds, forwards), []) == sum(map(_seeds, backwards), []) == seeds
+    assert _seeds(*forwards) == _seeds(*backwards) == seeds
     assert [page.has_before for page in forwards] == [False, True, True]
 
 
@@ -111,6 +112,7 @@ def test_cards_come_in_the_order_asked_for_and_only_of_stored_palettes(mixed: "S
     assert none == []
 
 
-def test_all_seeds_are_all(mixed: "Shelf") -> None:
+def test_all_seeds_are_all_and_a_failed_refinement_is_none(mixed: "Shelf") -> None:
     with mixed.store.read() as connection:
         assert len(all_seeds(connection)) == 6
+        assert refined_seeds(connection) == {"refined"}

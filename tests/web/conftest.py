@@ -1,9 +1,12 @@
 import asyncio
 import re
+import shutil
 import socket
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from http.client import HTTPResponse
 from pathlib import Path
@@ -28,6 +31,7 @@ from grabient_ops.store.prompts import PromptVersion, register_prompt
 from grabient_ops.store.tables import palette_tag_refined, palette_tags, targets
 from grabient_ops.store.targets import ModelTarget, Unanswered
 from grabient_ops.web.app import create_web
+from grabient_ops.web.pages import PAGES
 from grabient_ops.web.parts import Web
 from grabient_ops.web.server import listen
 
@@ -45,11 +49,19 @@ def logged() -> Iterator[list[EventDict]]:
         yield entries
 
 
+@pytest.fixture(scope="session")
+def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with an empty store, to be copied: that is quicker than to migrate one each time."""
+    home = tmp_path_factory.mktemp("empty") / "home"
+    App(Settings(home=home)).store.close()
+    return home
+
+
 @pytest.fixture
-def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+def app(empty_home: Path, tmp_path: Path) -> Iterator[App]:
     """A home of its own."""
-    monkeypatch.setenv("GRABIENT_OPS_HOME", str(tmp_path / "home"))
-    app = App(Settings())
+    home = shutil.copytree(empty_home, tmp_path / "home")
+    app = App(Settings(home=home))
     yield app
     app.store.close()
 
@@ -148,12 +160,11 @@ def shelf(app: App) -> Shelf:
 
 
 EXAMPLES: dict[str, Callable[[Shelf], str]] = {
-    "/": lambda _shelf: "/",
-    "/palettes": lambda _shelf: "/palettes?tag=calm",
     "/palettes/{seed}": lambda _shelf: f"/palettes/{quote(SEEDS[0], safe='')}",
-    "/search": lambda _shelf: "/search?q=ocean",
+    "/workflows/{id}": lambda shelf: f"/workflows/{shelf.batch('a palette of its own')}",
+    "/prompts/{version}": lambda shelf: f"/prompts/{shelf.version}",
 }
-"""Path of every page -> an address of it, once the shelf is filled."""
+"""Path of a page with parameters -> an address of it, once the shelf is filled."""
 
 
 class Event(NamedTuple):
@@ -182,6 +193,11 @@ class Viewer:
 
     def __exit__(self, *_: object) -> None:
         self.response.close()
+
+    def wait_at_most(self, seconds: float) -> None:
+        """Let `next` raise TimeoutError when nothing comes for so long."""
+        raw: Any = self.response.fp
+        raw.raw._sock.settimeout(seconds)
 
     def next(self) -> Event:
         """Wait for the next event; a stream that ends raises EOFError."""
@@ -223,12 +239,16 @@ class Served:
 
         asyncio.run(serve())
 
+    def open(self, path: str, **headers: str) -> HTTPResponse:
+        """Ask for something."""
+        request = urllib.request.Request(self.url + path, headers=headers)  # noqa: S310 - loopback
+        response: HTTPResponse = urllib.request.urlopen(request, timeout=10)  # noqa: S310 - loopback
+        return response
+
     def get(self, path: str, **headers: str) -> str:
         """Return what a page says."""
-        request = urllib.request.Request(self.url + path, headers=headers)  # noqa: S310 - loopback
-        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - loopback
-            text: str = response.read().decode()
-        return text
+        with self.open(path, **headers) as response:
+            return response.read().decode()
 
     def follow(self, path: str = "/live", last_event_id: str = "") -> Viewer:
         """Open a page's stream."""
@@ -236,9 +256,10 @@ class Served:
 
     def stop(self) -> None:
         """End it as a signal would."""
-        self._loop.call_soon_threadsafe(self.web.hub.close)
-        self._server.should_exit = True
-        self._thread.join(10)
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self.web.hub.close)
+            self._server.should_exit = True
+            self._thread.join(10)
 
 
 @pytest.fixture
@@ -259,3 +280,45 @@ def serve(app: App) -> Iterator[Callable[..., Served]]:
 def served(serve: Callable[..., Served]) -> Served:
     """A dashboard of the home, without a worker."""
     return serve()
+
+
+@pytest.fixture(scope="module")
+def full(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One dashboard for many tests, of a home with something of everything; not to be changed."""
+    home = shutil.copytree(empty_home, tmp_path_factory.mktemp("full") / "home")
+    app = App(Settings(home=home))
+    Shelf(app).fill()
+    served = Served(app)
+    yield served
+    served.stop()
+    app.store.close()
+
+
+@pytest.fixture(scope="module")
+def addresses(full: Served) -> dict[str, str]:
+    """Path of every page -> an address of it, at `full`."""
+    shelf = Shelf(full.web.app)
+    return {
+        page.path: EXAMPLES[page.path](shelf) if "{" in page.path else page.path for page in PAGES
+    }
+
+
+@pytest.fixture
+def get_error() -> Callable[..., tuple[int, str]]:
+    """Ask for an address that answers with an error; return status and text."""
+
+    def get(url: str, **headers: str) -> tuple[int, str]:
+        request = urllib.request.Request(url, headers=headers)  # noqa: S310 - loopback
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(request, timeout=10)  # noqa: S310 - loopback
+        with caught.value as response:
+            return response.code, response.read().decode()
+
+    return get
+
+
+@pytest.fixture
+def viewer_of() -> Iterator[Callable[[str], Viewer]]:
+    """Opens streams by their address; they are closed after the test."""
+    with ExitStack() as stack:
+        yield lambda url: stack.enter_context(Viewer(url))

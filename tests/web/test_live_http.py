@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.web.conftest import Served, Shelf, Viewer
+    from tests.web.conftest import Event, Served, Shelf, Viewer
 
 SEED = "a-palette"
 
 
 def _quiet(viewer: "Viewer", seconds: float = 0.3) -> bool:
     """Whether nothing comes for a while."""
-    viewer.response.fp.raw._sock.settimeout(seconds)
+    viewer.wait_at_most(seconds)
     try:
         viewer.next()
     except TimeoutError:
@@ -112,7 +112,7 @@ def test_a_slow_reader_gets_one_merged_update(served: "Served", shelf: "Shelf") 
             shelf.update(batch_id, live_completed=count)
             time.sleep(0.01)
         shelf.update(batch_id, state="canceling")
-        events = []
+        events: list[Event] = []
         while "canceling" not in "".join(event.html for event in events):
             events.append(viewer.next())
 

@@ -1,7 +1,7 @@
 """What the hub promises, each promise with panels made for it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from grabient_ops.store.palettes import count_palettes
 from grabient_ops.web.app import NO_WORKER
 from grabient_ops.web.live.hub import Hub
 from grabient_ops.web.live.lane import Readers
-from grabient_ops.web.live.panel import Panel, Wanted
+from grabient_ops.web.live.panel import Pace, Panel, Topic, Wanted
 from grabient_ops.web.live.reading import Reading, ReadingRoom
 from grabient_ops.web.live.stream import follow
 from grabient_ops.web.live.view import Pieces
@@ -34,9 +34,12 @@ class Lab:
         self.reads: list[str] = []
         self._answers: dict[str, Read] = {}
 
-    def panel(self, name: str, read: Read, topics: str = "palettes", pace: Any = "quick") -> Wanted:  # noqa: ANN401 - a literal
+    def panel(
+        self, name: str, read: Read, topic: Topic = "palettes", pace: Pace = "quick"
+    ) -> Wanted:
+        """Make a panel of a function."""
         self._answers[name] = read
-        panel = Panel(name, frozenset({topics}), "", lambda *_: {}, pace)  # type: ignore[arg-type]
+        panel: Panel[None] = Panel(name, frozenset({topic}), "", lambda *_: {}, pace)
         return Wanted(panel, None)
 
     def _show(self, wanted: Wanted, reading: Reading) -> Pieces:
@@ -84,9 +87,9 @@ async def _first(events: Any) -> str:  # noqa: ANN401 - an async generator
     return text
 
 
-async def _until(is_so: Callable[[], bool], nudge: Callable[[], Awaitable[None]] | None = None) -> None:
+async def _until(is_so: Callable[[], bool]) -> None:
     while not is_so():
-        await (nudge() if nudge else asyncio.sleep(0.01))
+        await asyncio.sleep(0.01)
 
 
 def test_all_panels_of_an_update_come_from_one_snapshot(lab: Lab, shelf: "Shelf") -> None:
@@ -121,7 +124,7 @@ def test_equal_html_is_no_news(lab: Lab, shelf: "Shelf") -> None:
 
 
 def test_only_panels_of_touched_topics_are_read(lab: Lab, shelf: "Shelf") -> None:
-    panel, other = lab.panel("panel", _count), lab.panel("other", _count, topics="batches")
+    panel, other = lab.panel("panel", _count), lab.panel("other", _count, topic="batches")
 
     async def test() -> None:
         await lab.shown(panel, other)
@@ -133,7 +136,7 @@ def test_only_panels_of_touched_topics_are_read(lab: Lab, shelf: "Shelf") -> Non
 
 
 def test_what_is_not_in_the_store_is_read_when_it_is_touched(lab: Lab) -> None:
-    panel = lab.panel("worker", lambda _: str(len(lab.reads)), topics="worker")
+    panel = lab.panel("worker", lambda _: str(len(lab.reads)), topic="worker")
 
     async def test() -> None:
         with lab.hub.following([panel]):

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from grabient_ops.cli import model_questions, questions
-from grabient_ops.cli.asking import lake_of, refresh, refresh_refined
+from grabient_ops.cli.asking import catch_up, lake_of, refresh, refresh_refined
 from grabient_ops.cli.common import Json, open_app, print_json, print_line, print_table, warn
 from grabient_ops.cli.convergence import convergence
 from grabient_ops.cli.legible import legible
@@ -62,7 +62,7 @@ def sql(
     from grabient_ops.analytics.console import Limits, run_query
 
     opened = open_app()
-    refresh(opened)
+    catch_up(opened)
     refresh_refined(opened)
     text = sys.stdin.read() if statement == "-" else statement
     limits = Limits(rows=rows, timeout_s=timeout_s, memory_mb=memory_mb)
@@ -87,7 +87,7 @@ def export(
     from grabient_ops.analytics.export import export as copy_out
 
     opened = open_app()
-    refresh(opened)
+    catch_up(opened)
     done = copy_out(lake_of(opened), target, opened.settings)
     if as_json:
         print_json(asdict(done))

@@ -84,6 +84,14 @@ def refresh_refined(app: "App") -> None:
         warn(f"refined palettes are as they were before: {error}")
 
 
+def catch_up(app: "App") -> None:
+    """Bring the lake up to date for a question, or say why its answer is a little older."""
+    from grabient_ops.analytics import sync
+
+    app.store.close()
+    sync.catch_up(lake_of(app), app.settings.store_url, warn)
+
+
 @contextmanager
 def fresh_warehouse(
     app: "App | None" = None, engine: EngineName = "duckdb"
@@ -97,7 +105,7 @@ def fresh_warehouse(
     from grabient_ops.errors import InputError
 
     app = app or open_app()
-    refresh(app)
+    catch_up(app)
     with _open(lake_of(app), engine) as warehouse:
         if not warehouse.connection.execute("SELECT ok FROM responses LIMIT 1").fetchall():
             raise InputError("there are no answers yet; `grabient-ops tag` asks for some")

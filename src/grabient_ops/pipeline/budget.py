@@ -21,7 +21,8 @@ from grabient_ops.store.batches import (
     load_batch,
     update_batch,
 )
-from grabient_ops.store.spending import lock_spending, reserve_cost
+from grabient_ops.store.locks import lock
+from grabient_ops.store.spending import reserve_cost
 
 log = structlog.get_logger(__name__)
 UNDECIDED = ("reserved", "over_budget")
@@ -47,7 +48,7 @@ def admit(services: Services, batch_id: str) -> bool:
             return True
         bound = bound_of_batch(services, connection, batch)
     with services.store.write() as connection:
-        lock_spending(connection)
+        lock(connection, "spending")
         batch = load_batch(connection, batch_id)
         if _is_decided(batch):
             return True

@@ -23,6 +23,7 @@ from grabient_ops.store.batches import (
 )
 from grabient_ops.store.changes import announce
 from grabient_ops.store.completions import Ending, claim
+from grabient_ops.store.locks import lock
 from grabient_ops.store.responses import store_responses
 from grabient_ops.store.spending import settle
 from grabient_ops.tagging.outcome import ErrorClass
@@ -50,6 +51,8 @@ def complete(services: Services, workflow_id: str, batch_id: str, outcome: End |
     """
     now = services.now()
     with services.store.write() as connection:
+        # Of two last batches that end at once, one must see that the other has ended.
+        lock(connection, "endings")
         batch = load_batch(connection, batch_id)
         if isinstance(outcome, Exception) and batch.cancel_requested_at and not _was_sent(batch):
             # Planned anew, it would be sent against the operator's word.

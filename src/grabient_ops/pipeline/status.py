@@ -32,13 +32,20 @@ class Cost(NamedTuple):
 def read_status(services: Services) -> dict[str, Any]:
     """Return the status document; the shape is a contract (docs/cli.md)."""
     with services.store.read() as connection:
-        return measure_status(connection, services)
+        return measure_status(connection, services, current_progress(connection, services))
 
 
-def measure_status(connection: Connection, services: Services) -> dict[str, Any]:
-    """Return the status document as one snapshot has it."""
+def current_progress(connection: Connection, services: Services) -> list[Progress]:
+    """Return how far every model and run is under the current prompt version."""
     version = current_prompt(connection)
-    progress = measure_progress(connection, version, services.policy.max_attempts)
+    return measure_progress(connection, version, services.policy.max_attempts)
+
+
+def measure_status(
+    connection: Connection, services: Services, progress: Sequence[Progress]
+) -> dict[str, Any]:
+    """Return the status document as one snapshot has it, whose progress is known."""
+    version = current_prompt(connection)
     tokens = sum_tokens(connection, version)
     return {
         "palettes": count_palettes(connection),

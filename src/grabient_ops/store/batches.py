@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from grabient_ops.store.changes import announce
 from grabient_ops.store.completions import expect
+from grabient_ops.store.engine import READ_ONLY
 from grabient_ops.store.tables import answers_of, batches, requests
 from grabient_ops.store.targets import ModelTarget, Unanswered
 
@@ -157,8 +158,14 @@ def _count_of_run(connection: Connection, same: dict[str, Any]) -> int:
 
 
 def load_batch(connection: Connection, batch_id: str) -> Batch:
-    """Return the batch with exactly this id."""
-    return Batch(*connection.execute(sa.select(batches).where(batches.c.id == batch_id)).one())
+    """Return the batch with exactly this id.
+
+    In a write transaction its row stays as it is read until the end: nobody else changes it.
+    """
+    query = sa.select(batches).where(batches.c.id == batch_id)
+    if not connection.get_execution_options().get(READ_ONLY, False):
+        query = query.with_for_update()
+    return Batch(*connection.execute(query).one())
 
 
 def known_provider_ids(connection: Connection, provider: str, ids: Sequence[str]) -> set[str]:

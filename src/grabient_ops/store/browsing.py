@@ -102,6 +102,11 @@ def all_seeds(connection: Connection) -> list[str]:
     return _seeds(connection, sa.select(palettes.c.seed))
 
 
+def refined_seeds(connection: Connection) -> set[str]:
+    """Return the seeds of all palettes that have a refinement."""
+    return set(_seeds(connection, _refined().distinct()))
+
+
 def _conditions(text: str, state: State | None) -> list[sa.ColumnElement[bool]]:
     seed = palettes.c.seed
     conditions = [seed.icontains(text, autoescape=True)] if text else []

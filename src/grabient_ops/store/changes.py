@@ -22,10 +22,9 @@ CHANNEL = "grabient_ops_changes"
 Mark = NewType("Mark", str)
 """How far a follower has read: a number on SQLite, a snapshot on PostgreSQL."""
 
-_TOPICS_SINCE_SNAPSHOT = sa.text("""
-SELECT DISTINCT topic FROM changes
-WHERE xid >= pg_snapshot_xmin(CAST(:mark AS pg_snapshot))
-  AND NOT pg_visible_in_snapshot(xid, CAST(:mark AS pg_snapshot))""")
+_SINCE_SNAPSHOT = sa.text("""
+xid >= pg_snapshot_xmin(CAST(:mark AS pg_snapshot))
+AND NOT pg_visible_in_snapshot(xid, CAST(:mark AS pg_snapshot))""")
 
 
 class Change(NamedTuple):
@@ -58,23 +57,40 @@ def since(connection: Connection, seq: int, limit: int = 1000) -> list[Change]:
     return [Change(*row) for row in connection.execute(query)]
 
 
-def news(connection: Connection, mark: Mark | None) -> tuple[set[Topic], Mark]:
-    """Return the topics of everything that this snapshot sees and an earlier one did not.
+def mark_now(connection: Connection) -> Mark:
+    """Return the mark of a follower that has read all that this snapshot sees."""
+    if connection.dialect.name == "postgresql":
+        now: str = connection.execute(sa.text("SELECT pg_current_snapshot()::text")).scalar_one()
+        return Mark(now)
+    return Mark(str(latest(connection)))
+
+
+def follow(connection: Connection, mark: Mark) -> tuple[list[Change], Mark]:
+    """Return everything that this snapshot sees and an earlier one did not, and the next mark.
 
     Nothing is missed on PostgreSQL either, where transactions commit in any order.
 
     Args:
         connection: a read transaction.
-        mark: as an earlier call has returned it; None when there was none, and all is news.
+        mark: as an earlier call has returned it, or `mark_now`.
     """
+    query = sa.select(changes).where(_is_new(connection, mark)).order_by(changes.c.seq)
+    found = [Change(*row) for row in connection.execute(query)]
     if connection.dialect.name == "postgresql":
-        now: str = connection.execute(sa.text("SELECT pg_current_snapshot()::text")).scalar_one()
-        if mark is None:
-            return set(TOPICS), Mark(now)
-        return set(connection.execute(_TOPICS_SINCE_SNAPSHOT, {"mark": mark}).scalars()), Mark(now)
+        return found, mark_now(connection)
+    return found, Mark(str(found[-1].seq)) if found else mark
+
+
+def news(connection: Connection, mark: Mark | None) -> tuple[set[Topic], Mark]:
+    """Return the topics of what `follow` would return; of everything when there is no mark."""
     if mark is None:
-        return set(TOPICS), Mark(str(latest(connection)))
-    newest = sa.func.max(changes.c.seq)
-    query = sa.select(changes.c.topic, newest).where(changes.c.seq > int(mark))
-    rows = connection.execute(query.group_by(changes.c.topic)).all()
-    return {topic for topic, _ in rows}, Mark(str(max((seq for _, seq in rows), default=mark)))
+        return set(TOPICS), mark_now(connection)
+    query = sa.select(changes.c.topic).where(_is_new(connection, mark)).distinct()
+    topics = set(connection.execute(query).scalars())
+    return topics, mark_now(connection) if topics else mark
+
+
+def _is_new(connection: Connection, mark: Mark) -> sa.ColumnElement[bool]:
+    if connection.dialect.name == "postgresql":
+        return _SINCE_SNAPSHOT.bindparams(mark=mark)
+    return changes.c.seq > int(mark)

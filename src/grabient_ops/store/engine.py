@@ -10,11 +10,16 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from grabient_ops.errors import StoreError
+from grabient_ops.store.locks import lock
 
 SCHEMA_REVISION = "0003"
 """The newest file in `migrations/versions`; a test keeps them equal."""
 
+READ_ONLY = "read_only"
+"""Execution option of connections that `Store.read` opens."""
+
 _SQLITE_PRAGMAS = ("busy_timeout=30000", "foreign_keys=ON", "journal_mode=WAL", "synchronous=FULL")
+_CONNECT_S = 10
 
 
 class Store:
@@ -26,14 +31,15 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._reader = engine.execution_options(read_only=True)
+        self._reader = _reader_of(engine)
         self.url = engine.url.render_as_string(hide_password=True)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Open a transaction that commits at the end of the block, or rolls back on an exception.
 
-        On SQLite it takes the write lock at once, so what it reads cannot change under it.
+        On SQLite it takes the write lock at once, so what it reads cannot change under it. On
+        PostgreSQL only what it locks cannot (`store.locks`, `store.batches.load_batch`).
         """
         with _explained(self.url), self._engine.begin() as connection:
             yield connection
@@ -68,7 +74,12 @@ def _make_engine(url: str) -> Engine:
         if parsed.get_backend_name() == "sqlite":
             return _make_sqlite_engine(parsed)
         return sa.create_engine(
-            parsed, isolation_level="READ COMMITTED", pool_pre_ping=True, json_serializer=_to_json
+            parsed,
+            isolation_level="READ COMMITTED",
+            pool_pre_ping=True,
+            max_overflow=40,
+            json_serializer=_to_json,
+            connect_args={"connect_timeout": _CONNECT_S, "application_name": "grabient-ops"},
         )
     except (sa.exc.ArgumentError, ImportError) as error:
         message = "GRABIENT_OPS_DATABASE_URL names no database that can be used here"
@@ -84,6 +95,15 @@ def _make_sqlite_engine(url: sa.URL) -> Engine:
     return engine
 
 
+def _reader_of(engine: Engine) -> Engine:
+    """The same connections, for transactions that only read, each in one snapshot."""
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(**{READ_ONLY: True})
+    return engine.execution_options(
+        **{READ_ONLY: True}, isolation_level="REPEATABLE READ", postgresql_readonly=True
+    )
+
+
 def _to_json(value: object) -> str:
     return orjson.dumps(value).decode()
 
@@ -96,12 +116,12 @@ def _prepare_sqlite(connection: SqliteConnection, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    read_only = connection.get_execution_options().get("read_only", False)
+    read_only = connection.get_execution_options().get(READ_ONLY, False)
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
 def _revision(engine: Engine) -> str | None:
-    with engine.execution_options(read_only=True).connect() as connection:
+    with _reader_of(engine).connect() as connection:
         if not sa.inspect(connection).has_table("alembic_version"):
             return None
         return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
@@ -114,8 +134,9 @@ def _migrate(engine: Engine) -> None:
 
     config = Config()
     config.set_main_option("script_location", "grabient_ops.store:migrations")
-    # The write lock is taken before Alembic looks, so two first starts cannot migrate at once.
+    # The lock is taken before Alembic looks, so two first starts cannot migrate at once.
     with engine.begin() as connection:
+        lock(connection, "schema")
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")

@@ -8,7 +8,6 @@ from sqlalchemy.engine import Connection
 
 from grabient_ops.store.changes import announce
 from grabient_ops.store.tables import answers_of
-from grabient_ops.tagging.outcome import ErrorClass
 
 _REQUEST = ("prompt_version", "provider", "model", "run_number", "seed")
 

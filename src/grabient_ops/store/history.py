@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from grabient_ops.store.batches import Batch
-from grabient_ops.store.tables import batches
+from grabient_ops.store.tables import batches, requests
 
 
 class BatchFilter(NamedTuple):
@@ -73,6 +73,27 @@ def browse_batches(
     rows = connection.execute(query.order_by(moment.desc(), batch_id)).all()
     found = [Batch(*row) for row in rows[:limit]]
     return BatchPage(found, has_newer=bool(older_than and mark), has_older=len(rows) > limit)
+
+
+class Outcomes(NamedTuple):
+    """How many requests of a batch have ended well, and how many otherwise."""
+
+    succeeded: int = 0
+    failed: int = 0
+
+
+def count_outcomes(connection: Connection, batch_ids: Sequence[str]) -> dict[str, Outcomes]:
+    """Count the requests of a few batches that have ended, by batch id."""
+    state = requests.c.state
+    is_success = sa.case((state == "succeeded", 1), else_=0)
+    is_failure = sa.case((state.in_(("failed", "missing")), 1), else_=0)
+    query = (
+        sa.select(requests.c.batch_id, sa.func.sum(is_success), sa.func.sum(is_failure))
+        .where(requests.c.batch_id.in_(batch_ids))
+        .group_by(requests.c.batch_id)
+    )
+    found = {batch_id: Outcomes(int(a), int(b)) for batch_id, a, b in connection.execute(query)}
+    return {batch_id: found.get(batch_id, Outcomes()) for batch_id in batch_ids}
 
 
 def list_asked_models(connection: Connection) -> list[tuple[str, str]]:

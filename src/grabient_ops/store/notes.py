@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from grabient_ops.store.tables import notes
+from grabient_ops.store.upsert import insert_of
 
 
 def get_note(connection: Connection, key: str) -> str | None:
@@ -13,9 +14,10 @@ def get_note(connection: Connection, key: str) -> str | None:
 
 def set_note(connection: Connection, key: str, value: str) -> None:
     """Write the note, replacing an older one."""
-    changed = connection.execute(sa.update(notes).where(notes.c.key == key).values(value=value))
-    if not changed.rowcount:
-        connection.execute(sa.insert(notes).values(key=key, value=value))
+    insert = insert_of(connection, notes).values(key=key, value=value)
+    connection.execute(
+        insert.on_conflict_do_update(index_elements=[notes.c.key], set_={"value": value})
+    )
 
 
 def drop_note(connection: Connection, key: str) -> None:

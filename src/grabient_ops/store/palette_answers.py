@@ -122,7 +122,7 @@ def text_beginnings(connection: Connection, ids: Sequence[int], characters: int)
     query = sa.select(table.id, sa.func.substr(table.response, 1, characters)).where(
         table.id.in_(ids), table.response.is_not(None)
     )
-    return dict(connection.execute(query).tuples().all())
+    return dict(tuple(row) for row in connection.execute(query))
 
 
 def text_of(connection: Connection, kind: str, seed: str, answer_id: int) -> str | None:

@@ -75,7 +75,8 @@ def save_pass(connection: Connection, wanted: Pass) -> Pass:
     """
     if insert_new(connection, passes, [wanted._asdict()]):
         return wanted
-    known = Pass(*connection.execute(sa.select(passes).where(passes.c.id == wanted.id)).one())
+    query = sa.select(passes).where(passes.c.id == wanted.id).with_for_update()
+    known = Pass(*connection.execute(query).one())
     estimate = known.estimate if known.estimate.get("requests") else wanted.estimate
     changed = known._replace(estimate=estimate, updated_at=wanted.updated_at)
     connection.execute(sa.update(passes).where(passes.c.id == wanted.id).values(changed._asdict()))

@@ -11,9 +11,6 @@ from grabient_ops.store.batches import OPEN_STAGES, Batch, update_batch
 from grabient_ops.store.changes import announce
 from grabient_ops.store.tables import answers_of, batches, requests, stray_results
 
-_LOCK = 0x6772_6162
-"""Any number that nobody else takes for an advisory lock."""
-
 
 class Since(NamedTuple):
     """The batches of a prompt version that were not yet sent at a moment."""
@@ -39,15 +36,6 @@ class Spending(NamedTuple):
     def committed(self) -> int:
         """The most that is spent when everything in flight has ended."""
         return self.settled + self.reserved
-
-
-def lock_spending(connection: Connection) -> None:
-    """Let nobody else decide about spending until the transaction ends.
-
-    On SQLite the write transaction does that by itself.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 
 
 def measure_spending(connection: Connection, scope: Sequence[Since] | None = None) -> Spending:

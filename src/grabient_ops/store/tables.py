@@ -1,34 +1,10 @@
 """The tables of the operational store, as SQLAlchemy sees them on SQLite and on PostgreSQL."""
 
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Dialect
-from typing_extensions import override
 
-
-class Instant(sa.types.TypeDecorator[datetime]):
-    """An aware UTC datetime, kept as ISO 8601 text of fixed width: sortable and legible."""
-
-    impl = sa.String(32)
-    cache_ok = True
-
-    @override
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
-        return None if value is None else _as_text(value)
-
-    @override
-    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else datetime.fromisoformat(value)
-
-
-@lru_cache(maxsize=64)
-def _as_text(value: datetime) -> str:
-    """A thousand rows share one moment."""
-    return value.astimezone(UTC).isoformat(timespec="microseconds")
-
+from grabient_ops.store.columns import Cost, Instant, Json, Text
 
 metadata = sa.MetaData(
     naming_convention={
@@ -37,11 +13,6 @@ metadata = sa.MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-
-Text = sa.Text
-Json = sa.JSON(none_as_null=True)
-Cost = sa.BigInteger
-"""Pico-dollars (1e-12 USD): prices per token are whole numbers of them, so sums are exact."""
 
 notes = sa.Table(
     "notes",

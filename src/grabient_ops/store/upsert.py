@@ -19,4 +19,7 @@ def insert_new(connection: Connection, table: sa.Table, rows: Sequence[dict[str,
     if not rows:
         return 0
     insert = insert_of(connection, table).on_conflict_do_nothing()
+    if connection.dialect.name == "postgresql":
+        # There the driver does not tell how many rows a statement for many has inserted.
+        return len(connection.execute(insert.returning(sa.literal(1)), rows).all())
     return connection.execute(insert, rows).rowcount

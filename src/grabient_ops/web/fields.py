@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Query, Request
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from grabient_ops.errors import InputError
 from grabient_ops.pipeline.limits import to_pico
@@ -29,7 +29,9 @@ def _none_of_nothing(value: object) -> object:
 
 Day = Annotated[date | None, BeforeValidator(_none_of_nothing), Query()]
 """A day; an empty field is none."""
-Number = Annotated[int | None, BeforeValidator(_none_of_nothing), Query(ge=0, le=2**53)]
+Number = Annotated[
+    Annotated[int, Field(ge=0, le=2**53)] | None, BeforeValidator(_none_of_nothing), Query()
+]
 """A number of ours, such as an id; an empty field is none."""
 
 

@@ -11,8 +11,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from grabient_ops.web.swatches import stripes
+from grabient_ops.web.wording import price
 
-_FOLDER = Path(__file__).parent / "templates"
+FOLDER = Path(__file__).parent / "templates"
 
 
 class Templates:
@@ -25,12 +26,13 @@ class Templates:
     def __init__(self, **everywhere: object) -> None:
         self.mark = f"\0{secrets.token_hex(8)}\0"
         self._environment = Environment(
-            loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined,
+            loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined,
             trim_blocks=True, lstrip_blocks=True, auto_reload=False,
         )  # fmt: skip
         self._environment.filters.update(
             number=number, usd=usd, percent=percent, dom_id=dom_id, iso=iso, exact=exact,
-            stripes=stripes, dollars=dollars, rate=rate,
+            stripes=stripes, dollars=dollars, rate=rate, price=price,
+            amount=amount,
         )  # fmt: skip
         self._environment.globals.update(everywhere, part=self._part)
 
@@ -60,6 +62,11 @@ def usd(value: float | None) -> str:
 def dollars(pico: int | None) -> str:
     """Return what is stored in pico-dollars, as `usd` does."""
     return usd(None if pico is None else pico / 1e12)
+
+
+def amount(value: float) -> str:
+    """Return a round amount of dollars, as on a scale, without digits that say nothing."""
+    return f"${value:,.10g}"
 
 
 def percent(part: float, whole: float) -> str:

@@ -18,6 +18,13 @@ def span(length: timedelta | None) -> str:
     return f"{seconds:.1f} s"
 
 
+def price(usd: float) -> str:
+    """Return a price of a million tokens: cents, and more digits only where there are some."""
+    text = f"{usd:,.4f}".rstrip("0")
+    digits = text.partition(".")[2]
+    return f"${text}{'0' * (2 - len(digits))}"
+
+
 def plain(value: object) -> str:
     """Return a value of any kind as text: texts as they are, others as JSON; "" for nothing."""
     if value is None:

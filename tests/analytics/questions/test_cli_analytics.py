@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -293,3 +295,33 @@ def test_what_could_steer_a_terminal_is_shown_as_an_escape(home: Path, ask: Ask)
         result = ask(*words)
         assert result.exit_code == 0, result.output
         assert not {"\x1b", "\u202e"} & {*result.stdout}, words
+
+
+_HOLDER = """
+import sys; from pathlib import Path
+from grabient_ops.analytics.lake import open_lake
+with open_lake(Path(sys.argv[1])):
+    print("holds", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("words", ["top-tags", "sql"])
+def test_a_question_does_not_queue_behind_another_process_that_syncs(
+    home: Path, full: str, ask: Ask, words: str
+) -> None:
+    assert full
+    assert ask("sync").exit_code == 0
+    command = [sys.executable, "-c", _HOLDER, str(home / "lake")]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        statement = ["SELECT count(*) AS n FROM responses"] if words == "sql" else []
+        result = ask(words, *statement, "--json")
+        holder.communicate("\n")
+
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)
+    assert "generation 1 of 20" in result.stderr

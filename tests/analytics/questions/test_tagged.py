@@ -1,7 +1,8 @@
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from grabient_ops.analytics.questions.asking import Selection
 from grabient_ops.analytics.questions.tagged import TaggedPalette, palettes_by_tag
 from grabient_ops.analytics.warehouse import open_warehouse
 
@@ -23,9 +24,9 @@ def said(home: "Home") -> "Home":
     return home
 
 
-def _ask(home: "Home", tag: str, **choice: object) -> list[TaggedPalette]:
+def _ask(home: "Home", tag: str, **choice: Any) -> list[TaggedPalette]:  # noqa: ANN401 - passed on
     with open_warehouse(home.lake) as warehouse:
-        return palettes_by_tag(warehouse.connection, tag, **choice)  # type: ignore[arg-type]
+        return palettes_by_tag(warehouse, tag, **choice)
 
 
 def test_those_that_agree_most_come_first_and_failures_are_no_answers(said: "Home") -> None:
@@ -37,9 +38,8 @@ def test_seeds_are_chosen_case_aside(said: "Home") -> None:
     assert _ask(said, "calm", text="ALL") == [("All", 1, 1)]
 
 
-def test_refined_palettes_are_told_apart_from_the_others(said: "Home") -> None:
-    assert _ask(said, "calm", refined=True) == []
-    assert len(_ask(said, "calm", refined=False)) == 2
+def test_only_chosen_answers_count(said: "Home") -> None:
+    assert _ask(said, "calm", selection=Selection(runs=[1])) == [("All", 1, 1), ("half", 1, 1)]
 
 
 @pytest.mark.parametrize("tag", ["", "\0", "'; DROP TABLE tags", "unheard"])

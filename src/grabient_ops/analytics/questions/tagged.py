@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 from grabient_ops.analytics.facts import normalise
-from grabient_ops.analytics.questions.asking import ask
+from grabient_ops.analytics.questions.asking import EVERYTHING, Selection, ask, chosen
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from grabient_ops.analytics.warehouse import Warehouse
 
 
 class TaggedPalette(NamedTuple):
@@ -23,17 +23,18 @@ class TaggedPalette(NamedTuple):
 
 
 def palettes_by_tag(
-    cursor: "DuckDBPyConnection", tag: str, *, text: str = "", refined: bool | None = None
+    warehouse: "Warehouse", tag: str, selection: Selection = EVERYTHING, *, text: str = ""
 ) -> list[TaggedPalette]:
     """Return all palettes that were given a tag, those that agree most on it first.
 
     Args:
-        cursor: of a warehouse.
+        warehouse: where to look.
         tag: any spelling of it.
+        selection: which answers count.
         text: only seeds that hold this, case aside.
-        refined: only palettes that have, or have not, a refinement.
+
+    Raises:
+        InputError: a name is unknown.
     """
-    return ask(
-        cursor, "palettes_by_tag", TaggedPalette,
-        tag=normalise(tag), text=text.lower(), refined=refined,
-    )  # fmt: skip
+    with chosen(warehouse, selection) as cursor:
+        return ask(cursor, "palettes_by_tag", TaggedPalette, tag=normalise(tag), text=text.lower())

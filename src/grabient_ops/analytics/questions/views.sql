@@ -3,5 +3,5 @@
 -- Needs nothing. Those that are made for people first, then by name; columns as they stand.
 SELECT table_name, column_name, data_type
 FROM information_schema.columns
-WHERE table_schema = 'main' AND NOT list_contains($hidden, table_name)
+WHERE table_catalog <> 'temp' AND table_schema = 'main' AND NOT list_contains($hidden, table_name)
 ORDER BY list_position($first, table_name) NULLS LAST, table_name, ordinal_position

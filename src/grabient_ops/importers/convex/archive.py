@@ -1,11 +1,14 @@
 """Opens an export of Convex: a ZIP that may come from anybody, read in memory that stays flat."""
 
 import re
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import BufferedReader, RawIOBase
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Self
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from typing import BinaryIO, NamedTuple, cast
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import orjson
 
@@ -25,6 +28,9 @@ _MOST_FILES = 0xFFFF
 _LARGEST_DIRECTORY = 64 << 20
 _LARGEST_RATIO = 400
 _HARMLESS_BYTES = 256 << 20
+_DAMAGE = (BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError, zlib.error)
+_PACKED = frozenset({ZIP_STORED, ZIP_DEFLATED})
+_CHUNK = 1 << 18
 _JUNK = re.compile(r"(?:^|/)(?:__MACOSX/|\.DS_Store$|\._)")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _LOSSY = re.compile(r"(?<![A-Za-z0-9])(?:int64|bytes|-?inf|NaN|float64inf)(?![A-Za-z0-9])")
@@ -56,37 +62,43 @@ class Contents:
     strange: int = 0
 
 
-class Archive:
-    """An open export; raises InputError when it is none.
+@contextmanager
+def open_archive(path: Path) -> "Iterator[Archive]":
+    """Open an export.
 
     Nothing is ever unpacked to the disk, so the names of its files can do no harm.
+
+    Raises:
+        InputError: it is none, or would cost more memory or time than any export does.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    with file:
+        _require_small_directory(file, path)
+        try:
+            archive = Archive(path, ZipFile(file))
+        except (*_DAMAGE, ValueError) as error:
+            raise InputError(f"{path} is no ZIP that can be read: {error}") from error
+        yield archive
+
+
+class Archive:
+    """An open export.
+
+    Attributes:
+        contents: what it holds.
+        numbers: the number that the ids of each table carry.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, opened: ZipFile) -> None:
         self._path = path
-        try:
-            self._file = path.open("rb")
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror}") from error
-        try:
-            _require_small_directory(self._file, path)
-            self._zip = ZipFile(self._file)
-            self._refuse_bombs()
-            self.contents = _sort(self._zip.infolist(), path)
-            self.numbers = dict(self._read_numbers())
-        except (BadZipFile, NotImplementedError, EOFError, OSError, ValueError) as error:
-            self._file.close()
-            raise InputError(f"{path} is no ZIP that can be read: {error}") from error
-        except InputError:
-            self._file.close()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._zip.close()
-        self._file.close()
+        self._zip = opened
+        files = opened.infolist()
+        _refuse_bombs(files, path)
+        self.contents = _sort(files, path)
+        self.numbers = dict(self._read_numbers())
 
     def lines(self, file: ZipInfo) -> Iterator[Line]:
         """Yield the lines of a file that are not blank.
@@ -95,17 +107,9 @@ class Archive:
             InputError: the file is damaged.
         """
         try:
-            with self._zip.open(file) as stream:
-                number = 0
-                while piece := stream.readline(LONGEST_LINE):
-                    number += 1
-                    text: bytes | None = piece
-                    while len(piece) == LONGEST_LINE and not piece.endswith(b"\n"):
-                        text = None
-                        piece = stream.readline(LONGEST_LINE)
-                    if text is None or not text.isspace():
-                        yield Line(number, text)
-        except (BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+            with self._zip.open(file) as packed:
+                yield from _lines(BufferedReader(cast("RawIOBase", packed), _CHUNK))
+        except _DAMAGE as error:
             raise InputError(f"{self._path}: {file.filename} is damaged: {error}") from error
 
     def require_readable(self, table: str) -> None:
@@ -139,14 +143,17 @@ class Archive:
                 case _:
                     raise InputError(f"{self._path}: line {line.number} of _tables is none")
 
-    def _refuse_bombs(self) -> None:
-        size = self._path.stat().st_size
-        unpacked = sum(file.file_size for file in self._zip.infolist())
-        if unpacked > max(_HARMLESS_BYTES, size * _LARGEST_RATIO):
-            raise InputError(
-                f"{self._path} would unpack to {unpacked:,} bytes, {unpacked // size:,} times its "
-                "size; no export does that"
-            )
+
+def _refuse_bombs(files: Sequence[ZipInfo], path: Path) -> None:
+    if any(file.compress_type not in _PACKED for file in files):
+        raise InputError(f"{path} is packed as no export is")
+    size = path.stat().st_size
+    unpacked = sum(file.file_size for file in files)
+    if unpacked > max(_HARMLESS_BYTES, size * _LARGEST_RATIO):
+        raise InputError(
+            f"{path} would unpack to {unpacked:,} bytes, {unpacked // size:,} times its size; "
+            "no export does that"
+        )
 
 
 def _require_small_directory(file: BinaryIO, path: Path) -> None:
@@ -164,7 +171,7 @@ def _require_small_directory(file: BinaryIO, path: Path) -> None:
     file.seek(0)
 
 
-def _sort(files: list[ZipInfo], path: Path) -> Contents:
+def _sort(files: Sequence[ZipInfo], path: Path) -> Contents:
     """Sort files by what they are; one folder, or more, may stand in front of everything."""
     named = [file for file in files if not file.is_dir() and not _JUNK.search(file.filename)]
     catalogues = [file.filename for file in named if _is_catalogue(file.filename)]
@@ -198,3 +205,15 @@ def _put(contents: Contents, file: ZipInfo, parts: list[str]) -> None:
 
 def _is_catalogue(name: str) -> bool:
     return f"/{name}".endswith(f"/{_CATALOGUE}") and "_components/" not in name
+
+
+def _lines(stream: BufferedReader) -> Iterator[Line]:
+    number = 0
+    while piece := stream.readline(LONGEST_LINE):
+        number += 1
+        text: bytes | None = piece
+        while len(piece) == LONGEST_LINE and not piece.endswith(b"\n"):
+            text = None
+            piece = stream.readline(LONGEST_LINE)
+        if text is None or not text.isspace():
+            yield Line(number, text)

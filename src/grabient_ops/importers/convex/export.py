@@ -7,7 +7,7 @@ from zipfile import ZipInfo
 import orjson
 
 from grabient_ops.errors import InputError
-from grabient_ops.importers.convex.archive import LONGEST_LINE, Archive, Line
+from grabient_ops.importers.convex.archive import LONGEST_LINE, Archive, Line, open_archive
 from grabient_ops.importers.convex.documents import TABLES, Document, read_document
 from grabient_ops.importers.convex.ids import table_number
 from grabient_ops.importers.values import Passed, Place, Progressed, Record, Refused
@@ -28,7 +28,7 @@ def read_export(path: Path) -> Iterator[Record]:
     Raises:
         InputError: the file is no export, or holds something that its format does not tell apart.
     """
-    with Archive(path) as archive:
+    with open_archive(path) as archive:
         contents = archive.contents
         taken = [table for table in TABLES if table in contents.tables]
         if not taken:

@@ -1,7 +1,6 @@
 """Turns rows of the site's tables into domain values."""
 
 import hashlib
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -157,10 +156,8 @@ def _plain(cell: Value) -> str | int | float | None:
     """Return a cell as JSON knows it; a dump does not tell 1.0 from 1."""
     if type(cell) is str:
         return cell
-    if isinstance(cell, float) and math.isfinite(cell):
-        cell = int(cell) if cell.is_integer() else cell
     if isinstance(cell, int | float) and abs(cell) < _LARGEST_NUMBER:
-        return cell
+        return int(cell) if cell == int(cell) else cell
     return as_text(cell)
 
 

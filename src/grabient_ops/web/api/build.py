@@ -41,7 +41,7 @@ def add_api(web: FastAPI) -> None:
         prefix=PREFIX,
         route_class=ApiRoute,
         dependencies=[Security(bearer)],
-        responses=problems(400, 401, 422, 503),
+        responses=problems(400, 401, 403, 413, 414, 422, 503),
     )
     for module in _MODULES:
         api.include_router(module.router)

@@ -2,14 +2,15 @@
 
 import fcntl
 import hmac
-import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 from grabient_ops.errors import ConfigError, InputError
 from grabient_ops.settings import Settings
@@ -20,7 +21,7 @@ TOKEN_PREFIX = "gops_"  # noqa: S105 - what tokens begin with, so that scanners 
 _VARIABLE = "GRABIENT_OPS_WEB_PASSWORD_HASH"
 
 
-class Kept(NamedTuple):
+class Kept(msgspec.Struct, frozen=True):
     """What is kept in the file.
 
     Attributes:
@@ -28,8 +29,8 @@ class Kept(NamedTuple):
         tokens: name -> SHA-256 of a token, in hex. A token is random, so a fast hash will do.
     """
 
-    password: str | None
-    tokens: Mapping[str, str]
+    password: str | None = None
+    tokens: dict[str, str] = {}
 
 
 class Credentials:
@@ -38,7 +39,7 @@ class Credentials:
     def __init__(self, settings: Settings) -> None:
         self._path = settings.home / FILE
         self._seen: tuple[int, int] | None = None
-        self._kept = Kept(None, {})
+        self._kept = Kept()
         given = settings.web_password_hash
         self._given_hash = check_hash(given.get_secret_value(), _VARIABLE) if given else None
         token = settings.api_token
@@ -82,7 +83,7 @@ class Credentials:
         try:
             state = self._path.stat()
         except FileNotFoundError:
-            return Kept(None, {})
+            return Kept()
         seen = (state.st_ino, state.st_mtime_ns)
         if seen != self._seen:
             self._kept = read_file(self._path)
@@ -102,22 +103,23 @@ def read_file(path: Path) -> Kept:
         ConfigError: others can read it, or it is none of ours.
     """
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open("rb") as file:
             if os.fstat(file.fileno()).st_mode & 0o077:
                 raise ConfigError(f"others can read {path}; `chmod 600` it")
-            content = json.load(file)
-        password, tokens = content["password"], dict(content["tokens"])
-        return Kept(password and check_hash(password, str(path)), tokens)
+            kept = msgspec.json.decode(file.read(), type=Kept)
     except FileNotFoundError:
-        return Kept(None, {})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Kept()
+    except (OSError, msgspec.MsgspecError, UnicodeError) as error:
         raise ConfigError(f"{path} cannot be read; remove it and set secrets anew") from error
+    if kept.password is not None:
+        check_hash(kept.password, str(path))
+    return kept
 
 
 def set_password(home: Path, password_hash: str | None) -> None:
     """Keep the hash of a password, or none; sessions that the old one opened end."""
     with _changing(home) as kept:
-        _write(home, kept._replace(password=password_hash))
+        _write(home, replace(kept, password=password_hash))
 
 
 def add_token(home: Path, name: str) -> str:
@@ -130,7 +132,7 @@ def add_token(home: Path, name: str) -> str:
     with _changing(home) as kept:
         if name in kept.tokens:
             raise InputError(f"there is a token {name!r}; `grabient-ops auth revoke` ends it")
-        _write(home, kept._replace(tokens={**kept.tokens, name: digest(token)}))
+        _write(home, replace(kept, tokens={**kept.tokens, name: digest(token)}))
     return token
 
 
@@ -145,7 +147,8 @@ def revoke_token(home: Path, name: str) -> None:
             raise InputError(
                 f"there is no token {name!r}; there are {', '.join(kept.tokens) or 'none'}"
             )
-        _write(home, kept._replace(tokens={n: d for n, d in kept.tokens.items() if n != name}))
+        left = {other: kept.tokens[other] for other in kept.tokens if other != name}
+        _write(home, replace(kept, tokens=left))
 
 
 @contextmanager
@@ -160,8 +163,8 @@ def _changing(home: Path) -> Iterator[Kept]:
 def _write(home: Path, kept: Kept) -> None:
     partial = home / f"{FILE}.partial"
     partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump({"password": kept.password, "tokens": dict(kept.tokens)}, file, indent=1)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(kept)))
         file.flush()
         os.fsync(file.fileno())
     partial.replace(home / FILE)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dbos import DBOSClient
 
     from grabient_ops.pipeline.services import Services
+    from grabient_ops.store.progress import Progress
     from grabient_ops.web.answers import Answers
     from grabient_ops.web.finder import Finder
     from grabient_ops.web.lookalikes import Lookalikes
@@ -48,7 +49,14 @@ class Reading:
         """How far everything is; several panels share one count."""
         from grabient_ops.pipeline.status import measure_status
 
-        return measure_status(self.connection, self.services)
+        return measure_status(self.connection, self.services, self.progress)
+
+    @cached_property
+    def progress(self) -> "list[Progress]":
+        """The same by model and run, under the current prompt version."""
+        from grabient_ops.pipeline.status import current_progress
+
+        return current_progress(self.connection, self.services)
 
     @cached_property
     def warehouse(self) -> "duckdb.DuckDBPyConnection":

@@ -59,12 +59,8 @@ async def watch_sqlite(file: Path, touch: Touch) -> None:
     A write to the log wakes us, then SQLite itself says whether there was a commit.
     """
     while True:
-        try:
-            with contextlib.closing(_open(file)) as connection:
-                async with written(file.with_name(f"{file.name}-wal")) as event:
-                    await _follow_sqlite(connection, event, touch)
-        except (sqlite3.Error, OSError) as error:
-            log.debug("not to be watched yet", file=file.name, error=str(error))
+        with contextlib.suppress(sqlite3.Error, OSError):  # it may not be there yet
+            await _follow_sqlite(file, touch)
         await asyncio.sleep(_RETRY_S)
 
 
@@ -111,7 +107,14 @@ def _open(file: Path) -> sqlite3.Connection:
     return connection
 
 
-async def _follow_sqlite(
+async def _follow_sqlite(file: Path, touch: Touch) -> None:
+    log_file = file.with_name(f"{file.name}-wal")
+    with contextlib.closing(_open(file)) as connection:
+        async with written(log_file) as event:
+            await _touch_at_commits(connection, event, touch)
+
+
+async def _touch_at_commits(
     connection: sqlite3.Connection, written: asyncio.Event | None, touch: Touch
 ) -> None:
     seen = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, groupby
+from itertools import accumulate, groupby, pairwise
 from typing import Annotated, Literal, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
@@ -20,7 +20,7 @@ from grabient_ops.analytics.questions.versions import version_difference, versio
 from grabient_ops.analytics.warehouse import EmptyLakeError
 from grabient_ops.store.spent import Spent, list_spent
 from grabient_ops.tagging.vocabulary import CATEGORIES, FIELDS
-from grabient_ops.web.charts import Cell, Curve, curve, matrix
+from grabient_ops.web.charts import Cell, Curve, Point, curve, matrix
 from grabient_ops.web.live.panel import Context, Panel, Topic
 from grabient_ops.web.live.reading import Reading
 from grabient_ops.web.prices import prices_of
@@ -85,7 +85,7 @@ def _ask(
 def _read_top(reading: Reading, shown: Shown) -> Context:
     category = shown.category or None
     rows = _ask(reading, top_tags, shown.selection, category=category, limit=_MOST_TAGS)
-    return {"rows": rows, "longest": max((row.share for row in rows), default=1)}
+    return {"rows": rows}
 
 
 def _read_categories(reading: Reading, shown: Shown) -> Context:
@@ -121,11 +121,13 @@ def _read_alpha(reading: Reading, shown: Shown) -> Context:
 
 def _read_pairs(reading: Reading, shown: Shown) -> Context:
     means = mean_of_pairs(_ask(reading, pair_agreement, shown.selection))
+    low, high = min(means.values(), default=0.0), max(means.values(), default=0.0)
     cells = {}
     for (a, b), mean in means.items():
-        cells[a, b] = Cell(mean, f"{mean:.2f}", f"{a} and {b} share {mean:.1%} of their tags")
+        heat = (mean - low) / (high - low) if high > low else 0.5
+        cells[a, b] = Cell(heat, f"{mean:.2f}", f"{a} and {b} share {mean:.1%} of their tags")
         cells[b, a] = cells[a, b]
-    return {"matrix": matrix(cells), "means": means}
+    return {"matrix": matrix(cells)}
 
 
 def _read_accuracy(reading: Reading, shown: Shown) -> Context:
@@ -184,15 +186,23 @@ def _read_spent(reading: Reading, shown: Shown) -> Context:
         reading.connection,
         prompt=shown.prompt, model=shown.model, run=int(shown.run) if shown.run else None,
     )  # fmt: skip
-    sums = accumulate(row.cost / _PICO for row in rows)
-    points = [(row.ended_at.timestamp(), total) for row, total in zip(rows, sums, strict=True)]
     days = [(day, list(some)) for day, some in groupby(rows, lambda row: row.ended_at.date())]
     return {
         "rows": rows,
-        "curve": curve(points) if points else None,
+        "curve": curve(_steps(rows)) if rows else None,
         "total": sum(row.cost for row in rows),
         "days": [(day, _sum(some, "tagging"), _sum(some, "refinement")) for day, some in days],
     }
+
+
+def _steps(rows: Sequence[Spent]) -> list[Point]:
+    """Return how the sum, in USD, grows by steps over the seconds."""
+    sums = [0.0, *accumulate(row.cost / _PICO for row in rows)]
+    return [
+        (row.ended_at.timestamp(), total)
+        for row, before_and_after in zip(rows, pairwise(sums), strict=True)
+        for total in before_and_after
+    ]
 
 
 def _sum(rows: Sequence[Spent], kind: str) -> int:

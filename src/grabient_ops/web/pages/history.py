@@ -7,7 +7,12 @@ from urllib.parse import urlencode
 
 from grabient_ops.providers.base import PROVIDERS
 from grabient_ops.store.batches import OPEN_STAGES, BatchStage
-from grabient_ops.store.history import BatchFilter, browse_batches, list_asked_models
+from grabient_ops.store.history import (
+    BatchFilter,
+    browse_batches,
+    count_outcomes,
+    list_asked_models,
+)
 from grabient_ops.store.passes import Pass, list_passes
 from grabient_ops.web.fields import Day, Word
 from grabient_ops.web.journey import journey
@@ -28,7 +33,7 @@ class Shown:
     Attributes:
         state: a stage of batches, or `in flight`.
         model: as `provider/model`.
-        since, until: days in UTC, both included.
+        begin, end: days in UTC, both included.
         after, before: batches next to the page.
     """
 
@@ -37,15 +42,15 @@ class Shown:
     provider: Word = ""
     model: Word = ""
     prompt: Word = ""
-    since: Day = None
-    until: Day = None
+    begin: Day = None
+    end: Day = None
     after: Word = ""
     before: Word = ""
 
     @property
     def words(self) -> dict[str, str]:
         """The filter as it stands in an address."""
-        names = ("kind", "state", "provider", "model", "prompt", "since", "until")
+        names = ("kind", "state", "provider", "model", "prompt", "begin", "end")
         return {name: str(word) for name in names if (word := getattr(self, name))}
 
     def address(self, **place: str) -> str:
@@ -63,8 +68,8 @@ class Shown:
             provider=self.provider or provider,
             model=model,
             prompt_version=self.prompt,
-            since=_midnight(self.since),
-            until=_midnight(self.until, timedelta(days=1)),
+            since=_midnight(self.begin),
+            until=_midnight(self.end, timedelta(days=1)),
         )
 
 
@@ -89,6 +94,7 @@ def _read_batches(reading: Reading, shown: Shown) -> Context:
     ids = [batch.id for batch in page.batches]
     return {
         "rows": [journey(batch) for batch in page.batches],
+        "outcomes": count_outcomes(reading.connection, ids),
         "previous": shown.address(before=ids[0]) if page.has_newer and ids else None,
         "next": shown.address(after=ids[-1]) if page.has_older and ids else None,
         "first": shown.address(),

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
-from itertools import groupby
 from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Depends, Response
@@ -14,6 +12,7 @@ from grabient_ops.errors import InputError
 from grabient_ops.pipeline.adaptive import USUAL_FLIPS
 from grabient_ops.pipeline.orders import TaggingOrder, choose_models
 from grabient_ops.pipeline.prompting import current_prompt
+from grabient_ops.providers.base import ProviderName
 from grabient_ops.providers.catalog import Model
 from grabient_ops.store.palettes import count_palettes
 from grabient_ops.web.fields import OnceKey, Word, Words, amount, budget, posted, whole
@@ -68,43 +67,50 @@ class Asked:
 
 
 class Choice(NamedTuple):
-    """A model in the list.
-
-    Attributes:
-        missing: the variable that must be set before it can be asked; "" when it is.
-    """
+    """A model in the list."""
 
     model: Model
     name: str
     is_ticked: bool
     is_retired: bool
+
+
+class Shelf(NamedTuple):
+    """One provider's models.
+
+    Attributes:
+        missing: the variable that must be set before they can be asked; "" when it is.
+    """
+
+    provider: str
     missing: str
+    living: Sequence[Choice]
+    retired: Sequence[Choice]
 
 
 def _read_frame(reading: Reading, asked: Asked) -> Context:
     app = reading.app
-    choices = _choices(app, asked, app.services.now().date())
+    providers = dict.fromkeys(model.provider for model in app.catalog.models)
     return {
-        "providers": [(name, list(some)) for name, some in groupby(choices, _provider_of)],
+        "shelves": [_shelf(app, asked, provider) for provider in providers],
         "palettes": count_palettes(reading.connection),
         "prompt": current_prompt(reading.connection),
         "outlook": look_ahead(app, asked.order) if asked.filled else None,
     }
 
 
-def _choices(app: App, asked: Asked, today: date) -> Sequence[Choice]:
+def _shelf(app: App, asked: Asked, provider: ProviderName) -> Shelf:
+    missing = app.missing_key(provider) or ""
+    today = app.services.now().date()
     choices = []
     for model in app.catalog.models:
-        name = f"{model.provider}/{model.id}"
-        missing = app.missing_key(model.provider) or ""
-        is_retired = model.status(today) == "retired"
-        is_ticked = name in asked.model if asked.filled else model.default and not missing
-        choices.append(Choice(model, name, is_ticked and not is_retired, is_retired, missing))
-    return sorted(choices, key=_provider_of)
-
-
-def _provider_of(choice: Choice) -> str:
-    return choice.model.provider
+        if model.provider == provider:
+            name = f"{provider}/{model.id}"
+            is_ticked = name in asked.model if asked.filled else model.default and not missing
+            is_retired = model.status(today) == "retired"
+            choices.append(Choice(model, name, is_ticked and not is_retired, is_retired))
+    living = [choice for choice in choices if not choice.is_retired]
+    return Shelf(provider, missing, living, [choice for choice in choices if choice.is_retired])
 
 
 @router.get("/estimate")

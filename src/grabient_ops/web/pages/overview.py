@@ -1,9 +1,10 @@
 """The first page: how far everything is, what it has cost, what goes wrong."""
 
-from typing import Any
-
 from grabient_ops.store.batches import list_batches
 from grabient_ops.store.error_pages import browse_errors
+from grabient_ops.store.progress import Progress
+from grabient_ops.store.spending import measure_spending
+from grabient_ops.tagging.prompts import PromptKind
 from grabient_ops.web.journey import STAGES, journey
 from grabient_ops.web.live.panel import Context, Panel, Topic
 from grabient_ops.web.live.reading import Reading
@@ -16,18 +17,24 @@ _COUNTED: frozenset[Topic] = frozenset(
 )
 
 
-def _read_status(reading: Reading, _params: Nothing) -> Context:
+def _read_cards(reading: Reading, _params: Nothing) -> Context:
     status = reading.status
-    models: list[dict[str, Any]] = status["models"]
-    costs = [model["cost_usd"] for model in models]
     return {
         "status": status,
         "totals": {
-            key: sum(model[key] for model in models)
+            key: sum(run[key] for run in status["runs"])
             for key in ("expected", "succeeded", "failed", "pending")
         },
-        "spent": None if None in costs else sum(costs),
+        "spending": measure_spending(reading.connection),
     }
+
+
+def _read_models(reading: Reading, _params: Nothing) -> Context:
+    runs: dict[tuple[str, str], list[Progress]] = {}
+    for item in reading.progress:
+        runs.setdefault((item.provider, item.model), []).append(item)
+    models = reading.status["models"]
+    return {"models": [(m, runs.get((m["provider"], m["model"]), [])) for m in models]}
 
 
 def _read_workflows(reading: Reading, _params: Nothing) -> Context:
@@ -36,7 +43,13 @@ def _read_workflows(reading: Reading, _params: Nothing) -> Context:
 
 
 def _read_errors(reading: Reading, _params: Nothing) -> Context:
-    return {"errors": browse_errors(reading.connection, "tagging", _ERRORS).errors}
+    stages: tuple[PromptKind, ...] = ("tagging", "refinement")
+    errors = [
+        error
+        for stage in stages
+        for error in browse_errors(reading.connection, stage, _ERRORS).errors
+    ]
+    return {"errors": sorted(errors, key=lambda error: error.created_at, reverse=True)[:_ERRORS]}
 
 
 PAGE = Page(
@@ -45,11 +58,16 @@ PAGE = Page(
     template="overview.html",
     params=Nothing,
     panels=(
-        Panel("overview-cards", _COUNTED, "overview/cards.html", _read_status),
-        Panel("overview-models", _COUNTED, "overview/models.html", _read_status),
+        Panel("overview-cards", _COUNTED, "overview/cards.html", _read_cards),
+        Panel("overview-models", _COUNTED, "overview/models.html", _read_models),
         Panel(
             "overview-workflows", frozenset({"batches"}), "overview/workflows.html", _read_workflows
         ),
-        Panel("overview-errors", frozenset({"responses"}), "overview/errors.html", _read_errors),
+        Panel(
+            "overview-errors",
+            frozenset({"responses", "refinements"}),
+            "overview/errors.html",
+            _read_errors,
+        ),
     ),
 )

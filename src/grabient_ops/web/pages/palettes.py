@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from grabient_ops.analytics.questions.tagged import TaggedPalette, palettes_by_tag
 from grabient_ops.analytics.warehouse import EmptyLakeError
-from grabient_ops.store.browsing import PaletteCard, State, browse_palettes, cards_of
+from grabient_ops.store.browsing import PaletteCard, State, browse_palettes, cards_of, refined_seeds
 from grabient_ops.store.palettes import count_palettes
 from grabient_ops.web.chrome import CHROME
 from grabient_ops.web.fields import Word
@@ -85,13 +85,17 @@ def _read_tagged(reading: Reading, shown: Shown) -> Context:
 
 
 def _tagged(reading: Reading, shown: Shown) -> Sequence[TaggedPalette]:
+    """Return those that were given the tag; what nobody has answered about has none."""
     if shown.state in {"untagged", "failed"}:
         return []
-    refined = shown.state == "refined" if shown.state else None
     try:
-        return palettes_by_tag(reading.warehouse, shown.tag, text=shown.q, refined=refined)
+        found = reading.ask(palettes_by_tag, shown.tag, text=shown.q)
     except EmptyLakeError:
         return []
+    if not shown.state:
+        return found
+    refined, is_wanted = refined_seeds(reading.connection), shown.state == "refined"
+    return [palette for palette in found if (palette.seed in refined) is is_wanted]
 
 
 def _start(found: Sequence[TaggedPalette], shown: Shown) -> int:

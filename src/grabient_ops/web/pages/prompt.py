@@ -7,14 +7,16 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Path, Response
 from fastapi.responses import PlainTextResponse
 from sqlalchemy.engine import Connection
+from typing_extensions import override
 
 from grabient_ops.analytics.questions.versions import version_difference
 from grabient_ops.analytics.warehouse import EmptyLakeError
 from grabient_ops.errors import InputError
 from grabient_ops.pipeline.prompting import builtin_prompt, use_prompt
+from grabient_ops.web.chrome import CHROME
 from grabient_ops.web.differences import Line, TooLongError, differ
 from grabient_ops.web.fields import Word
-from grabient_ops.web.live.panel import Context, Panel
+from grabient_ops.web.live.panel import Context, Panel, Wanted
 from grabient_ops.web.live.reading import Reading
 from grabient_ops.web.page import Page
 from grabient_ops.web.pages.prompts import FOLLOWED, KINDS, Known, list_known
@@ -56,8 +58,6 @@ def _read_head(reading: Reading, shown: Shown) -> Context:
 
 
 def _read_effect(reading: Reading, shown: Shown) -> Context:
-    if not shown.against:
-        return {"rows": None, "problem": ""}
     try:
         rows = reading.ask(version_difference, shown.against, shown.version)
     except (InputError, EmptyLakeError) as error:
@@ -113,17 +113,26 @@ def show_text(web: Parts, version: Version) -> PlainTextResponse:
             raise HTTPException(404, str(error)) from error
 
 
-PAGE = Page(
+_HEAD = Panel("prompt-head", FOLLOWED, "prompt/head.html", _read_head)
+_EFFECT = Panel(
+    "prompt-effect", FOLLOWED | {"warehouse"}, "prompt/effect.html", _read_effect, pace="slow"
+)
+
+
+class _PromptPage(Page[Shown]):
+    """Only a comparison needs the warehouse."""
+
+    @override
+    def wanted(self, params: Shown) -> list[Wanted]:
+        panels = [_HEAD, _EFFECT] if params.against else [_HEAD]
+        return [CHROME, *(Wanted(panel, params) for panel in panels)]
+
+
+PAGE = _PromptPage(
     path="/prompts/{version}",
     title="Prompt",
     template="prompt.html",
     params=Shown,
-    panels=(
-        Panel("prompt-head", FOLLOWED, "prompt/head.html", _read_head),
-        Panel(
-            "prompt-effect", FOLLOWED | {"warehouse"}, "prompt/effect.html", _read_effect,
-            pace="slow",
-        ),
-    ),
+    panels=(_HEAD, _EFFECT),
     frame=_read_frame,
-)  # fmt: skip
+)

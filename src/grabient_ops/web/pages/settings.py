@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, get_args
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Response
@@ -60,6 +60,11 @@ class Group(NamedTuple):
     name: str
     lines: Sequence[Line]
 
+    @property
+    def is_described(self) -> bool:
+        """Whether there is anything to say about what they do."""
+        return any(line.description for line in self.lines)
+
 
 @dataclass(frozen=True, slots=True)
 class NewBudget:
@@ -91,7 +96,7 @@ def _line(settings: Settings, name: str, field: FieldInfo) -> Line:
         else [f"GRABIENT_OPS_{name.upper()}"]
     )  # fmt: skip
     value = getattr(settings, name)
-    if "SecretStr" in str(field.annotation):
+    if SecretStr in get_args(field.annotation):
         shown = "set" if value else "not set"
     else:
         shown = "not set" if value is None else _without_secrets(value)
@@ -100,7 +105,7 @@ def _line(settings: Settings, name: str, field: FieldInfo) -> Line:
 
 def _without_secrets(value: Any) -> str:  # noqa: ANN401 - settings have many types
     """Return a value as text; of an address neither user nor query, which may hold a password."""
-    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    text = str(value).lower() if isinstance(value, bool) else str(value)
     try:
         url = urlsplit(text)
         place = f"{url.hostname or ''}{f':{url.port}' if url.port else ''}"

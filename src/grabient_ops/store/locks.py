@@ -1,0 +1,20 @@
+"""Locks for decisions that rest on many rows: one transaction at a time takes such a decision."""
+
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+Decision = Literal["schema", "spending", "endings", "imports"]
+_NUMBERS: dict[Decision, int] = {"schema": 1, "spending": 2, "endings": 3, "imports": 4}
+_SPACE = 0x67726162  # "grab": apart from the advisory locks of others in the same database
+
+
+def lock(connection: Connection, decision: Decision) -> None:
+    """Let nobody else take such a decision until the transaction ends; call it first.
+
+    On SQLite the write transaction does that by itself.
+    """
+    if connection.dialect.name == "postgresql":
+        number = _NUMBERS[decision]
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SPACE, number)))
