@@ -3,13 +3,16 @@
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import sqlalchemy as sa
+
+from benchmarks.postgres import database_env, store_url
 
 COMMAND = [sys.executable, "-m", "grabient_ops"]
 
@@ -92,7 +95,7 @@ class Home:
             "GRABIENT_OPS_LOG_LEVEL": "ERROR",
             "NO_PROXY": "127.0.0.1,localhost",
         }
-        return {**os.environ, **fast, **self.env}
+        return {**os.environ, **fast, **database_env(self.path), **self.env}
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start a command in a process group of its own."""
@@ -131,11 +134,9 @@ class Home:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Query the store behind the program's back."""
-        connection = sqlite3.connect(self.path / "store.sqlite", timeout=30)
-        try:
-            return connection.execute(sql).fetchall()
-        finally:
-            connection.close()
+        engine = sa.create_engine(store_url(self.path), poolclass=sa.NullPool)
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.exec_driver_sql(sql)]
 
     def add_palettes(self, count: int) -> None:
         """Import palettes made out of thin air."""

@@ -1,4 +1,4 @@
-"""The other process of the live benchmark: commits at a rate, and says when each commit was done."""
+"""The other process of the live benchmark: commits at a rate, and says when each was done."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ def main(rate: float, first: int, count: int) -> None:
         seeds = [Unanswered(seed, 1) for seed in first_seeds(connection, 10)]
         batches = [
             reserve_batch(
-                connection, ModelTarget("p", "groq", f"model-{n}", 1), 1, seeds, {}, now()
+                connection, ModelTarget(f"p-{first}", "groq", f"model-{n}", 1), 1, seeds, {}, now()
             )
             for n in range(_MODELS)
         ]

@@ -1,12 +1,24 @@
-"""What every test may use: a clean environment and a sandbox in a process of its own."""
+"""What every test may use: a clean environment, a sandbox, a PostgreSQL server, and a store on it.
 
+`pytest --database postgresql` has every home of every test on PostgreSQL instead of SQLite.
+"""
+
+import gc
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from benchmarks.arena import Sandbox, start_sandbox
+from benchmarks.postgres import (
+    SERVER_VARIABLE,
+    Server,
+    give_back,
+    make_template,
+    running_server,
+)
 
 settings.register_profile("busy", deadline=None)
 settings.load_profile("busy")
@@ -22,6 +34,49 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    choices = ["sqlite", "postgresql"]
+    parser.addoption("--database", choices=choices, default="sqlite", help="Where all stores are.")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A PostgreSQL server, for all tests that want one."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _all_on_one_database(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With `--database postgresql`, `store_url` names databases on the server."""
+    if request.config.option.database == "sqlite":
+        yield
+        return
+    server: Server = request.getfixturevalue("server")
+    make_template(server)
+    os.environ[SERVER_VARIABLE] = str(server.folder)
+    yield
+    gc.collect()  # while the warning below is still ignored
+
+
+@pytest.fixture(autouse=True)
+def _no_database_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test's databases go with it, as its folder does."""
+    folder: Path | None = None
+    if "tmp_path" in request.fixturenames:
+        folder = request.getfixturevalue("tmp_path")
+    yield
+    if folder is not None:
+        give_back(folder)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.database == "postgresql":
+        # A command hangs up when its process ends; here many commands share one process.
+        ignored = r"ignore:<psycopg\.Connection.*was deleted while still open:ResourceWarning"
+        config.addinivalue_line("filterwarnings", ignored)
 
 
 SandboxStarter = Callable[..., Sandbox]

@@ -18,6 +18,7 @@ from grabient_ops.providers.registry import KEY_VARIABLES, build_provider
 from grabient_ops.providers.tracing import traced
 from grabient_ops.settings import Settings
 from grabient_ops.store.engine import Store, open_store
+from grabient_ops.store.moving import refuse_moved
 from grabient_ops.store.notes import get_note
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ class App:
     def store(self) -> Store:
         """The operational store, its schema up to date."""
         self._make_home()
-        return open_store(self.settings.store_url)
+        store = open_store(self.settings.store_url)
+        with store.read() as connection:
+            refuse_moved(connection)
+        return store
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -56,7 +60,9 @@ class App:
     @property
     def journal_url(self) -> str:
         """Where DBOS keeps its journal: its own SQLite file, or a schema in the same PostgreSQL."""
-        return self.settings.database_url or f"sqlite:///{self.settings.home / 'journal.sqlite'}"
+        if self.settings.is_postgres:
+            return self.settings.store_url
+        return f"sqlite:///{self.settings.home / 'journal.sqlite'}"
 
     @cached_property
     def services(self) -> "Services":
@@ -174,7 +180,10 @@ class App:
         from grabient_ops.pipeline.worker import Worker
 
         keep = timedelta(days=self.settings.keep_journal_days)
-        return Worker(self.services, self.journal_url, keep, self.settings.otlp_url)
+        settings = self.settings
+        return Worker(
+            self.services, self.journal_url, keep, settings.otlp_url, settings.lease_seconds
+        )
 
     def journal(self) -> "DBOSClient":
         """Open the journal to look into it, or to send a command to the worker."""
@@ -187,10 +196,15 @@ class App:
     def hold_home(self) -> Iterator[None]:
         """Hold the lock that lets one worker work on this home.
 
+        On PostgreSQL any number may: there each has a lease of its own.
+
         Raises:
             StoreError: another process holds it.
         """
         self._make_home()
+        if self.settings.is_postgres:
+            yield
+            return
         path = self.settings.home / "worker.lock"
         with path.open("a+") as file:
             try:
@@ -202,6 +216,23 @@ class App:
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
+            yield
+
+    @contextmanager
+    def hold_convex(self) -> Iterator[None]:
+        """Hold the lock that lets one process of this home follow a Convex deployment.
+
+        Raises:
+            StoreError: another process holds it.
+        """
+        self._make_home()
+        path = self.settings.home / "convex.lock"
+        with path.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                message = f"another process follows Convex for {path.parent}; it does your work"
+                raise StoreError(message) from error
             yield
 
     def api_key(self, provider: ProviderName) -> str | None:

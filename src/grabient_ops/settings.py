@@ -1,15 +1,23 @@
 """Every environment variable that the product reads, in one class."""
 
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_BARE_POSTGRESQL = re.compile(r"\Apostgres(?:ql)?://")
 
 
 def _default_home() -> Path:
     return Path.home() / ".local" / "share" / "grabient-ops"
+
+
+def with_driver(url: str) -> str:
+    """Return a URL as SQLAlchemy wants it: hosters and `psql` name no driver for PostgreSQL."""
+    return _BARE_POSTGRESQL.sub("postgresql+psycopg://", url)
 
 
 class Settings(BaseSettings):
@@ -29,6 +37,15 @@ class Settings(BaseSettings):
     database_url: Annotated[
         str | None, Field(description="Where the store is; default: SQLite in the home.")
     ] = None
+    lease_seconds: Annotated[
+        float,
+        Field(
+            ge=1,
+            le=600,
+            description="On PostgreSQL: silence after which a worker counts as dead, and others "
+            "take over what it did.",
+        ),
+    ] = 15.0
     poll_seconds: Annotated[
         float, Field(gt=0, description="First wait between two polls of a batch; grows to 20x.")
     ] = 15.0
@@ -147,13 +164,27 @@ class Settings(BaseSettings):
     openai_webhook_secret: SecretStr | None = Field(None, validation_alias="OPENAI_WEBHOOK_SECRET")
     gemini_webhook_secret: SecretStr | None = Field(None, validation_alias="GEMINI_WEBHOOK_SECRET")
 
+    convex_deploy_key: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("CONVEX_DEPLOY_KEY", "CONVEX_SELF_HOSTED_ADMIN_KEY")
+    )
+
     r2_endpoint: str | None = Field(None, validation_alias="R2_ENDPOINT")
     r2_access_key_id: SecretStr | None = Field(None, validation_alias="R2_ACCESS_KEY_ID")
     r2_secret_access_key: SecretStr | None = Field(None, validation_alias="R2_SECRET_ACCESS_KEY")
     r2_bucket: str | None = Field(None, validation_alias="R2_BUCKET")
     r2_public_url: str | None = Field(None, validation_alias="R2_PUBLIC_URL")
 
+    @field_validator("database_url")
+    @classmethod
+    def _name_the_driver(cls, url: str | None) -> str | None:
+        return None if url is None else with_driver(url)
+
     @cached_property
     def store_url(self) -> str:
         """SQLAlchemy URL of the operational store."""
         return self.database_url or f"sqlite:///{self.home / 'store.sqlite'}"
+
+    @property
+    def is_postgres(self) -> bool:
+        """Whether the store is on a PostgreSQL server, which several machines may share."""
+        return self.store_url.startswith("postgresql")

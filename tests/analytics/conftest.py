@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from benchmarks.postgres import store_url
 from grabient_ops.analytics.sync import Synced, sync
 from grabient_ops.analytics.warehouse import open_warehouse
 from grabient_ops.store.changes import announce
@@ -138,7 +139,7 @@ class Home:
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Home]:
     """An empty store, and nothing synced."""
-    home = Home(tmp_path, f"sqlite:///{tmp_path / 'store.sqlite'}")
+    home = Home(tmp_path, store_url(tmp_path))
     yield home
     home.store.close()
 

@@ -22,9 +22,17 @@ from grabient_ops.analytics.search.embedding import WordVectors
 from grabient_ops.analytics.search.index import open_index
 from grabient_ops.analytics.search.refresh import refresh_refined
 from grabient_ops.analytics.sync import sync
+from grabient_ops.app import App
 from grabient_ops.errors import StoreError
+from grabient_ops.importers.convex.export import read_export
+from grabient_ops.importers.d1.choice import Choice
+from grabient_ops.importers.d1.reading import read_d1
+from grabient_ops.pipeline.importing import Importer
+from grabient_ops.pipeline.services import Services
+from grabient_ops.settings import Settings
 from grabient_ops.store.changes import announce
 from grabient_ops.store.tables import palette_tag_refined, palette_tags
+from tests.importers.conftest import Convex, convex_documents, site, tag_row
 
 if TYPE_CHECKING:
     from tests.analytics.conftest import Home, WriterStarter
@@ -200,3 +208,37 @@ def test_refined_palettes_follow_a_transaction_that_commits_last(home: "Home") -
 def test_a_server_that_is_not_there_is_told_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be read"):
         sync(tmp_path / "lake", f"postgresql+psycopg://tester@/x?host={tmp_path}")
+
+
+@pytest.fixture
+def services(home: "Home", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
+    """The parts of an app over the same database."""
+    monkeypatch.setenv("GRABIENT_OPS_HOME", str(tmp_path / "ops"))
+    monkeypatch.setenv("GRABIENT_OPS_DATABASE_URL", home.url)
+    app = App(Settings())
+    yield app.services
+    app.store.close()
+
+
+def test_what_comes_again_from_another_system_is_recognised(
+    home: "Home", services: Services, tmp_path: Path
+) -> None:
+    export = Convex(convex_documents()).write(tmp_path / "snapshot.zip")
+
+    reports = [
+        Importer(services, "convex").run(read_export(export), lambda _: None).total
+        for _ in range(2)
+    ]
+
+    assert [(report.imported, report.already_there) for report in reports] == [(12, 0), (0, 12)]
+    assert home.sync().answers == 3
+
+
+def test_a_text_that_postgresql_cannot_keep_is_refused(services: Services, tmp_path: Path) -> None:
+    dump = site(tag_row(1, tags="a\0b"), tag_row(2)).write(tmp_path / "dump.sql")
+    importer = Importer(services, "d1")
+
+    importer.run(read_d1(dump, Choice()), lambda _: None)
+
+    assert importer.report.tables["palette_tags"].imported == 1
+    assert importer.report.refusals()[0]["reason"].startswith("It holds a NUL character")

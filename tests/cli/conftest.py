@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 import sqlalchemy as sa
 
+from benchmarks.postgres import database_env, store_url
 from grabient_ops.cli.main import main
 from grabient_ops.store.batches import reserve_batch, update_batch
 from grabient_ops.store.changes import since
@@ -39,6 +40,8 @@ Ops = Callable[..., Ran]
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "home"
     monkeypatch.setenv("GRABIENT_OPS_HOME", str(path))
+    for name, value in database_env(path).items():
+        monkeypatch.setenv(name, value)
     return path
 
 
@@ -119,6 +122,6 @@ class Shelf:
 @pytest.fixture
 def shelf(home: Path) -> Iterator[Shelf]:
     home.mkdir()
-    store = open_store(f"sqlite:///{home / 'store.sqlite'}")
+    store = open_store(store_url(home))
     yield Shelf(store)
     store.close()

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.postgres import store_url
 from grabient_ops.palettes.bundled import bundled_seeds
 from grabient_ops.pipeline.adaptive import USUAL_FLIPS, Rule, read_rule
 from grabient_ops.store.engine import open_store
@@ -24,7 +25,7 @@ def palettes(ops: "Ops", monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _rule(ops: "Ops", home: Path) -> Rule | None:
     version = ops("status", "--json").json()["prompt_version"]
-    store = open_store(f"sqlite:///{home / 'store.sqlite'}")
+    store = open_store(store_url(home))
     try:
         with store.read() as connection:
             return read_rule(connection, version)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
+from benchmarks.postgres import store_url
 from grabient_ops.store.engine import open_store
 from grabient_ops.store.tables import imported_batches, metadata, palette_tag_refined, palette_tags
 from grabient_ops.store.targets import ModelTarget, list_unanswered, raise_targets
@@ -38,7 +39,7 @@ def _line_of(text: str, path: str) -> int:
 
 
 def rows(home: Path, table: sa.Table) -> list[dict[str, Any]]:
-    with open_store(f"sqlite:///{home / 'store.sqlite'}").read() as connection:
+    with open_store(store_url(home)).read() as connection:
         return [dict(row) for row in connection.execute(sa.select(table)).mappings()]
 
 
@@ -138,7 +139,7 @@ def test_runs_go_on_where_they_were_and_old_prompts_stay_apart(
     ops("import", "convex", export)
     assert ops("prompts", "use", "23862efd2386").code == 0
 
-    store = open_store(f"sqlite:///{home / 'store.sqlite'}")
+    store = open_store(store_url(home))
     model = ModelTarget("23862efd2386", "openai", "gpt-4o-mini", 3)
     with store.write() as connection:
         raise_targets(connection, model[0], [(model[1], model[2])], 3, None, NOW)

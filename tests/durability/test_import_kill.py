@@ -10,8 +10,8 @@ import pytest
 from benchmarks.arena import Home, kill_hard
 from tests.importers.conftest import SEEDS, site, tag_row
 
-KILLS = 8
-ROWS = 12_000
+KILLS = 6
+ROWS = 6_000
 COLUMNS = "seed, provider, model, run_number, prompt_version, attempt, source_id, response, error"
 
 

@@ -14,6 +14,7 @@ from xml.sax.saxutils import escape
 import pytest
 from typing_extensions import override
 
+from benchmarks.postgres import database_env, store_url
 from grabient_ops.images.objects import PictureStore, open_pictures
 from grabient_ops.settings import Settings
 from grabient_ops.store.engine import Store, open_store
@@ -174,6 +175,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if variable.startswith(("R2_", "AWS_")):
             monkeypatch.delenv(variable)
     monkeypatch.setenv("GRABIENT_OPS_HOME", str(tmp_path / "home"))
+    for name, value in database_env(tmp_path / "home").items():
+        monkeypatch.setenv(name, value)
     return tmp_path / "home"
 
 
@@ -209,7 +212,7 @@ def in_bucket(r2: dict[str, str]) -> PictureStore:
 
 @pytest.fixture
 def store(home: Path) -> Iterator[Store]:
-    opened = open_store(f"sqlite:///{home / 'store.sqlite'}")
+    opened = open_store(store_url(home))
     yield opened
     opened.close()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.arena import Sandbox
 from grabient_ops.palettes.invented import invented_seeds
 
 SEEDS = invented_seeds(6)
@@ -218,3 +219,48 @@ def convex_documents() -> dict[str, list[dict[str, Any]]]:
 def dump(tmp_path: Path) -> Path:
     """Where a dump may be written."""
     return tmp_path / "dump.sql"
+
+
+class Deployment:
+    """A running Convex, played by a sandbox."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self.url = sandbox.url
+
+    def commit(self, *steps: dict[str, Any]) -> list[str]:
+        """Do steps in one transaction; return the ids of their documents."""
+        ids: list[str] = self._call({"transaction": steps})["ids"]
+        return ids
+
+    def fill(self, documents: Documents) -> None:
+        """Insert documents, each in a transaction of its own."""
+        for table, rows in documents.items():
+            for row in rows:
+                self.commit(insert(table, row))
+
+    def set(self, **values: int) -> None:
+        """Change the sizes of pages, or what it knows."""
+        self._call({"set": values})
+
+    def expire(self) -> None:
+        """Make every cursor that was given out so far good for nothing."""
+        self._call({"expire": True})
+
+    def documents(self, table: str) -> list[dict[str, Any]]:
+        """Return what it holds."""
+        found: list[dict[str, Any]] = self._call(None)["documents"].get(table, [])
+        return found
+
+    def _call(self, content: object) -> dict[str, Any]:
+        return self._sandbox.call("/sandbox/convex", content)
+
+
+def insert(table: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    """A step of a transaction."""
+    return {"insert": table, "document": document}
+
+
+def patch(document_id: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - any field
+    """A step of a transaction."""
+    return {"patch": document_id, "document": fields}

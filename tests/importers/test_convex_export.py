@@ -263,6 +263,16 @@ def test_a_line_of_ten_megabytes_costs_bounded_memory_and_only_itself(path: Path
     assert peak < 4 * archive.LONGEST_LINE
 
 
+def test_tags_that_are_longer_than_any_answer_are_kept_and_do_not_count(path: Path) -> None:
+    many = [f"tag {number}" for number in range(10_000)]
+
+    found = answer(path, tags={**FULL, "mood": many})
+
+    assert isinstance(found, ImportedAnswer)
+    assert found.error_class is ErrorClass.UNPARSABLE
+    assert json.loads(found.response or "")["mood"] == many
+
+
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
         made.writestr("_tables/documents.jsonl", '{"name":"palettes","id":10001}\n')

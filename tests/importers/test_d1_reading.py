@@ -98,6 +98,11 @@ def test_all_palettes_come_with_what_is_said_beside_the_seed(dump: Path) -> None
         ),
         (D1().table("friends", ["id"]), ALL, "holds no table of the site"),
         (D1(), ALL, "holds no table of the site"),
+        (
+            D1().sql("INSERT INTO likes VALUES(now());"),
+            ALL,
+            "holds no row .* line 2: The statement",
+        ),
     ],
 )
 def test_a_rule_that_can_choose_nothing_is_refused_with_what_to_do(

@@ -122,7 +122,8 @@ def test_a_text_that_is_no_utf8_costs_its_own_row(database: sqlite3.Connection, 
 def test_a_damaged_file_is_refused_with_a_sentence(
     database: sqlite3.Connection, path: Path
 ) -> None:
-    database.executescript(site(*map(tag_row, range(1, 400))).bytes().decode())
+    dump = site(*map(tag_row, range(1, 400))).bytes().decode()
+    database.executescript(f"BEGIN; {dump} COMMIT;")
     database.close()
     content = bytearray(path.read_bytes())
     content[4096 * 8 : 4096 * 16] = b"\xff" * 4096 * 8

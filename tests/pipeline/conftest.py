@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pytest
 import sqlalchemy as sa
 
+from benchmarks.postgres import journal_url, store_url
 from grabient_ops.analytics.sync import sync
 from grabient_ops.analytics.warehouse import Warehouse, open_warehouse
 from grabient_ops.palettes.invented import invented_seeds
@@ -200,7 +201,8 @@ class Lab:
     """Everything that the pipeline works with: a real store, four scripted providers, a clock."""
 
     def __init__(self, folder: Path, catalog: Catalog) -> None:
-        self.url = f"sqlite:///{folder / 'store.sqlite'}"
+        self.url = store_url(folder)
+        self.journal_url = journal_url(folder)
         self.store: Store = open_store(self.url)
         self.folder = folder
         self.providers = {name: FakeProvider(name) for name in DEFAULTS}

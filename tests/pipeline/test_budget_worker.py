@@ -26,12 +26,8 @@ COST = 100 * 75_000 + 20 * 300_000
 """Of one answer of the scripted provider, at gpt-4o-mini's batch prices, in pico-dollars."""
 
 
-def _journal_url(lab: "Lab") -> str:
-    return f"sqlite:///{lab.folder / 'journal.sqlite'}"
-
-
 def _work(lab: "Lab", on_tick: Callable[[], None] | None = None) -> Standstill:
-    worker = Worker(lab.services, _journal_url(lab), timedelta(days=30))
+    worker = Worker(lab.services, lab.journal_url, timedelta(days=30))
     standstill = worker.run(until_done=True, on_tick=on_tick)
     assert standstill is not None
     return standstill
@@ -170,7 +166,7 @@ def test_what_waits_for_money_is_among_the_workflows(lab: "Lab") -> None:
     _want(lab, 3, affordable=0)
     _work(lab)
     (batch,) = lab.batches()
-    journal = open_client(_journal_url(lab))
+    journal = open_client(lab.journal_url)
     try:
         for state in (None, "over_budget"):
             (workflow,) = list_workflows(lab.services, journal, state=state)

@@ -26,12 +26,8 @@ OUTPUT = (ResultFile("output", "f"),)
 WRONG_KEY = AuthenticationError("openai", "wrong key")
 
 
-def _journal_url(lab: "Lab") -> str:
-    return f"sqlite:///{lab.folder / 'journal.sqlite'}"
-
-
 def _worker(lab: "Lab") -> Worker:
-    return Worker(lab.services, _journal_url(lab), timedelta(days=30))
+    return Worker(lab.services, lab.journal_url, timedelta(days=30))
 
 
 def _work(lab: "Lab", on_tick: Callable[[], None] | None = None) -> Standstill | None:
@@ -59,7 +55,7 @@ class _Journal:
         self._lab = lab
 
     def __enter__(self) -> DBOSClient:
-        self._client = open_client(_journal_url(self._lab))
+        self._client = open_client(self._lab.journal_url)
         return self._client
 
     def __exit__(self, *_: object) -> None:
@@ -276,9 +272,9 @@ def test_what_is_asked_for_while_the_worker_starts_is_not_overlooked(
     lab.palettes(1, first=1)
     lab.want("groq")
 
-    def launch_late(url: str, _otlp_url: str | None) -> None:
+    def launch_late(url: str, _otlp_url: str | None, executor_id: str) -> None:
         lab.want("openai")
-        launch_journal(url)
+        launch_journal(url, executor_id=executor_id)
 
     monkeypatch.setattr(worker_module, "launch_journal", launch_late)
 

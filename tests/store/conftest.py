@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from benchmarks.postgres import store_url
 from grabient_ops.store.batches import reserve_batch
 from grabient_ops.store.engine import Store, open_store
 from grabient_ops.store.palettes import NewPalette, add_palettes
@@ -73,7 +74,7 @@ class Shelf:
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     """Where a store may be opened."""
-    return f"sqlite:///{tmp_path / 'home' / 'store.sqlite'}"
+    return store_url(tmp_path / "home")
 
 
 @pytest.fixture

@@ -61,7 +61,8 @@ def test_the_prompt_asks_for_the_keys_in_their_order(prompt: Prompt, keys: tuple
 
 @both
 @pytest.mark.parametrize(
-    "word", {*theory.DOMINANT_COLORS, *HARMONIES, *(w for ws in CATEGORIES.values() for w in ws)}
+    "word",
+    sorted({*theory.DOMINANT_COLORS, *HARMONIES, *(w for ws in CATEGORIES.values() for w in ws)}),
 )
 def test_the_prompt_names_every_closed_word_away_from_the_keys(word: str, prompt: Prompt) -> None:
     keys, words = prompt.content.split("# Which words to use")

@@ -6,12 +6,12 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
-from http.client import HTTPResponse
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any, NamedTuple, Self
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import pytest
 import sqlalchemy as sa
@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from benchmarks.postgres import database_env
 from grabient_ops.app import App
 from grabient_ops.palettes.bundled import bundled_seeds
 from grabient_ops.pipeline.prompting import builtin_prompt
@@ -35,6 +36,7 @@ from grabient_ops.web.pages import PAGES
 from grabient_ops.web.parts import Web
 from grabient_ops.web.server import listen
 
+DATABASE_VARIABLE = "GRABIENT_OPS_DATABASE_URL"
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SEEDS = bundled_seeds()[:6]
 HOSTILE = "<script>alert(1)</script>\u202egnp.exe"
@@ -49,6 +51,11 @@ def logged() -> Iterator[list[EventDict]]:
         yield entries
 
 
+def open_app(home: Path) -> App:
+    """Make the parts of a home, on the database that all tests are on."""
+    return App(Settings(home=home, database_url=database_env(home).get(DATABASE_VARIABLE)))
+
+
 @pytest.fixture(scope="session")
 def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with an empty store, to be copied: that is quicker than to migrate one each time."""
@@ -60,8 +67,7 @@ def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def app(empty_home: Path, tmp_path: Path) -> Iterator[App]:
     """A home of its own."""
-    home = shutil.copytree(empty_home, tmp_path / "home")
-    app = App(Settings(home=home))
+    app = open_app(shutil.copytree(empty_home, tmp_path / "home"))
     yield app
     app.store.close()
 
@@ -215,6 +221,19 @@ class Viewer:
                 return Event(name, "\n".join(lines))
 
 
+class Answered(NamedTuple):
+    """What came of a form."""
+
+    status: int
+    headers: dict[str, str]
+    html: str
+
+    @property
+    def notice(self) -> str:
+        """What the next page says, after a redirect."""
+        return unquote(self.headers.get("set-cookie", "").partition("=")[2].partition(";")[0])
+
+
 class Served:
     """A dashboard on a socket of its own, in a thread of this process."""
 
@@ -249,6 +268,20 @@ class Served:
         """Return what a page says."""
         with self.open(path, **headers) as response:
             return response.read().decode()
+
+    def post(self, path: str, *fields: tuple[str, str], **headers: str) -> Answered:
+        """Send a form as a page of ours does; redirects are not followed."""
+        address = urlsplit(self.url)
+        connection = HTTPConnection(address.hostname or "", address.port, timeout=10)
+        head = {
+            "content-type": "application/x-www-form-urlencoded",
+            "sec-fetch-site": "same-origin",
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
+        with closing(connection):
+            connection.request("POST", path, urlencode(fields), head)
+            response = connection.getresponse()
+            return Answered(response.status, dict(response.headers), response.read().decode())
 
     def follow(self, path: str = "/live", last_event_id: str = "") -> Viewer:
         """Open a page's stream."""
@@ -285,8 +318,7 @@ def served(serve: Callable[..., Served]) -> Served:
 @pytest.fixture(scope="module")
 def full(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One dashboard for many tests, of a home with something of everything; not to be changed."""
-    home = shutil.copytree(empty_home, tmp_path_factory.mktemp("full") / "home")
-    app = App(Settings(home=home))
+    app = open_app(shutil.copytree(empty_home, tmp_path_factory.mktemp("full") / "home"))
     Shelf(app).fill()
     served = Served(app)
     yield served

@@ -46,11 +46,11 @@ def test_a_commit_changes_exactly_the_row_that_it_is_about(
     first, second = shelf.batch(SEED), shelf.batch("b", state="submitting")
     with served.follow() as viewer:
         viewer.next()
-        shelf.update(first, live_completed=1, state="collecting")
+        shelf.update(first, live_completed=1)
         event = viewer.next()
 
     assert event.targets == [f"workflow-{first}"]
-    assert "collecting" in event.html
+    assert "1 of 1" in event.html
     assert second not in event.html
 
 
@@ -59,7 +59,7 @@ def test_a_new_row_brings_the_whole_panel(served: "Served", shelf: "Shelf") -> N
     with served.follow() as viewer:
         viewer.next()
         shelf.batch("b")
-        assert viewer.next().targets == ["overview-workflows"]
+        assert viewer.next().targets == ["card-pending", "overview-workflows"]
 
 
 def test_a_commit_that_changes_nothing_to_be_seen_sends_nothing(
@@ -78,7 +78,7 @@ def test_who_comes_back_gets_what_was_missed_and_no_more(served: "Served", shelf
         watching.next()
         seen = viewer.next().id
         viewer.response.close()
-        shelf.update(batch_id, state="collecting")
+        shelf.update(batch_id, live_completed=1)
         watching.next()
 
         with served.follow(last_event_id=seen) as again:

@@ -12,7 +12,8 @@ from grabient_ops.store.palettes import count_palettes
 from grabient_ops.web.app import NO_WORKER
 from grabient_ops.web.live.hub import Hub
 from grabient_ops.web.live.lane import Readers
-from grabient_ops.web.live.panel import Pace, Panel, Topic, Wanted
+from grabient_ops.web.live.panel import Pace, Panel, Wanted
+from grabient_ops.web.live.topics import Topic
 from grabient_ops.web.live.reading import Reading, ReadingRoom
 from grabient_ops.web.live.stream import follow
 from grabient_ops.web.live.view import Pieces

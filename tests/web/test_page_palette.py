@@ -110,8 +110,9 @@ def test_answers_are_chosen_without_a_script(served: "Served", shelf: "Shelf") -
     shelf.answer(batch, SEED, run_number=1)
     shelf.answer(batch, SEED, run_number=2)
     expected = {
-        "run=2": 1, "model=groq/openai/gpt-oss-20b": 2, "model=&run=&prompt=": 2, "run=9": 0,
-        "prompt=another": 0, f"prompt={shelf.version}&run=1": 1,
+        "run=2": 1, "run=9": 0, "run=9007199254740992": 0, "prompt=another": 0,
+        "model=groq/openai/gpt-oss-20b": 2, "model=&run=&prompt=": 2,
+        f"prompt={shelf.version}&run=1": 1,
     }  # fmt: skip
     for choice, answers in expected.items():
         page = served.get(f"{_address()}?{choice}")
@@ -168,7 +169,8 @@ def test_hostile_texts_are_escaped_isolated_and_clamped(served: "Served", shelf:
     evil = [HOSTILE, LONG, "javascript:alert(1)", "\r\ndata: x\n\nid: 9", '" onload="x', "\u2066"]
     shelf.answer(
         batch, SEED, response=f"{HOSTILE}{LONG}",
-        tags={"mood": [*evil, LONG], "style": evil, "temperature": "<b>"}, model_returned="<i>" * 1000, finish_reason=HOSTILE,
+        tags={"mood": [*evil, LONG], "style": evil, "temperature": "<b>"},
+        model_returned="<i>" * 1000, finish_reason=HOSTILE,
     )  # fmt: skip
     shelf.answer(batch, SEED, run_number=2, tags=None, error_class="refused", error=HOSTILE + LONG)
     shelf.refine(

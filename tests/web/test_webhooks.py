@@ -1,6 +1,8 @@
+import socket
 import time
 from base64 import b64encode
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -8,6 +10,7 @@ import openai
 import pytest
 from fastapi.testclient import TestClient
 
+from benchmarks.arena import Home
 from grabient_ops.app import App
 from grabient_ops.errors import ConfigError
 from grabient_ops.settings import Settings
@@ -16,6 +19,7 @@ from grabient_ops.web.app import create_web
 from grabient_ops.web.signatures import BadSignatureError, Verifier, sign
 
 if TYPE_CHECKING:
+    from tests.conftest import SandboxStarter
     from tests.web.conftest import Shelf
 
 HERE = "http://127.0.0.1:4100"
@@ -77,7 +81,7 @@ def test_a_broken_secret_is_refused_with_its_variable(secret: str) -> None:
 )
 def test_what_was_changed_on_the_way_is_not_believed(changed: dict[str, str]) -> None:
     with pytest.raises(BadSignatureError):
-        Verifier(SECRET, "X").accept(headers(**changed), BODY)
+        Verifier(SECRET, "X").accept(headers(BODY, **changed), BODY)
 
 
 def test_another_body_is_not_believed() -> None:
@@ -122,11 +126,11 @@ Send = Callable[..., httpx2.Response]
 
 
 @pytest.fixture
-def send(app: App, monkeypatch: pytest.MonkeyPatch) -> Send:
+def send(shelf: "Shelf", monkeypatch: pytest.MonkeyPatch) -> Send:
     """Send a signed event to a dashboard of the home, as a provider does."""
     monkeypatch.setenv("OPENAI_WEBHOOK_SECRET", SECRET)
     monkeypatch.setenv("GEMINI_WEBHOOK_SECRET", SECRET)
-    web = create_web(App(Settings()))
+    web = create_web(App(Settings(home=shelf.app.settings.home)))
     client = TestClient(web, HERE)
 
     def post(path: str = "/webhooks/openai", body: bytes = BODY, **changes: str) -> httpx2.Response:
@@ -134,7 +138,6 @@ def send(app: App, monkeypatch: pytest.MonkeyPatch) -> Send:
         sent: httpx2.Response = answer
         return sent
 
-    assert app.settings.home
     return post
 
 
@@ -219,3 +222,33 @@ def test_without_a_secret_nothing_is_expected(app: App) -> None:
 
     assert answer.status_code == 404
     assert "OPENAI_WEBHOOK_SECRET is not set" in answer.json()["detail"]
+
+
+def test_a_batch_is_collected_long_before_its_next_poll(
+    tmp_path: Path, sandbox_starter: "SandboxStarter"
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    hooks = f"http://127.0.0.1:{port}/webhooks"
+    sandbox = sandbox_starter("--webhook-url", hooks, "--webhook-secret", SECRET, latency_s=2.0)
+    secrets = {"OPENAI_WEBHOOK_SECRET": SECRET, "GEMINI_WEBHOOK_SECRET": SECRET}
+    patience = {"GRABIENT_OPS_POLL_SECONDS": "300"}
+    home = Home(tmp_path / "home", {**sandbox.env, **secrets, **patience})
+    home.add_palettes(2)
+    models = ["--model", "gpt-4o-mini", "--model", "gemini-2.5-flash-lite"]
+    home.run("tag", *models)
+    server = home.start("serve", "--port", str(port))
+    try:
+        _wait_until(lambda: home.rows("SELECT count(*) FROM palette_tags") == [(4,)])
+    finally:
+        server.terminate()
+        server.communicate(timeout=20)
+
+    assert len(sandbox.ledger()["batches"]) == 2
+
+
+def _wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 40
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -55,12 +55,12 @@ _NAMES = (
 )
 _ANSWERS = f"""CREATE VIEW answers AS
 FROM responses AS r {_NAMES}
-SELECT r.response_id, seed, prompt_version, provider, model, source,
-       r.* EXCLUDE (response_id, palette_id, prompt_id, model_id)"""
+SELECT r.response_id, seed, prompt_version, provider, model,
+       r.* EXCLUDE (response_id, palette_id, prompt_id, model_id), source"""
 _VOTES = f"""CREATE VIEW votes AS
 FROM facts AS f {_NAMES} JOIN tags USING (tag_id)
-SELECT f.response_id, seed, prompt_version, provider, model, source, f.run_number, f.category, tag,
-       coalesce(f.given, tag) AS given, f.position"""
+SELECT f.response_id, seed, prompt_version, provider, model, f.run_number, f.category, tag,
+       coalesce(f.given, tag) AS given, f.position, source"""
 
 
 class EmptyLakeError(GrabientError):

@@ -1,6 +1,6 @@
 """What the commands that ask the warehouse share: an up-to-date lake, choices, bars, plots."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _BAR_WIDTH = 20
 _TAG_WIDTH = 48
+_SOURCES = ("own", "d1", "convex")
 
 
 def _known_category(word: str | None) -> str | None:
@@ -37,6 +38,13 @@ def _drawable_file(path: Path | None) -> Path | None:
     return path
 
 
+def _known_sources(words: list[str] | None) -> list[str] | None:
+    for word in words or []:
+        if word not in _SOURCES:
+            raise typer.BadParameter(f"{word!r} is none of {', '.join(_SOURCES)}")
+    return words
+
+
 Category = Annotated[
     str | None, typer.Option(callback=_known_category, help="Only this category, e.g. mood.")
 ]
@@ -49,6 +57,15 @@ Models = Annotated[
 ]
 Runs = Annotated[
     list[int] | None, typer.Option("--run", min=1, help="Only this run; may be repeated.")
+]
+Sources = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source",
+        callback=_known_sources,
+        metavar="own|d1|convex",
+        help="Only answers that came from here; may be repeated.",
+    ),
 ]
 Plot = Annotated[
     Path | None, typer.Option(callback=_drawable_file, help="Draw it too, as .svg or .png.")
@@ -126,11 +143,12 @@ def selection(
     prompts: list[str] | None = None,
     models: list[str] | None = None,
     runs: list[int] | None = None,
+    sources: Sequence[str] | None = None,
 ) -> "Selection":
     """Make what the options say."""
     from grabient_ops.analytics.questions.asking import Selection
 
-    return Selection(prompts or (), models or (), runs or ())
+    return Selection(prompts or (), models or (), runs or (), sources or ())
 
 
 def model_prices(app: "App") -> "Iterator[ModelPrices]":

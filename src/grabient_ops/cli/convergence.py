@@ -11,6 +11,7 @@ from grabient_ops.cli.asking import (
     Plot,
     Prompts,
     Runs,
+    Sources,
     bar,
     draw,
     fresh_warehouse,
@@ -30,6 +31,7 @@ def convergence(
     prompt: Prompts = None,
     model: Models = None,
     run: Runs = None,
+    source: Sources = None,
     flips: Annotated[
         list[float] | None,
         typer.Option(
@@ -48,7 +50,7 @@ def convergence(
     if not all(map(isfinite, flips or ())):
         raise typer.BadParameter("it must be a finite number", param_hint="--flips")
     app = open_app()
-    chosen = selection(prompt, model, run)
+    chosen = selection(prompt, model, run, source)
     with fresh_warehouse(app) as warehouse:
         found = ask(warehouse, chosen)
         stops = stopping(warehouse, model_prices(app), chosen, flips or THRESHOLDS)

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from grabient_ops.importers.values import Progressed, Record, Source
-    from grabient_ops.pipeline.import_report import ImportReport
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Take over what another system holds."
@@ -76,14 +75,14 @@ def _import(source: "Source", records: "Iterable[Record]", *, dry_run: bool, as_
     if as_json:
         print_json(report.to_json())
     else:
-        _print(report)
+        print_tables(report.to_json())
     total = report.total
     if total.refused and total.refused == total.read:
         raise InputError(f"all {total.read:,} rows were refused")
 
 
-def _print(report: "ImportReport") -> None:
-    document = report.to_json()
+def print_tables(document: dict[str, Any]) -> None:
+    """Print what `--json` would, for people."""
     for refusal in document["refused"][:_SHOWN_REASONS]:
         first = refusal["examples"][0]
         place = f"{first['table']}:{first['line']}"

@@ -10,6 +10,7 @@ from grabient_ops.cli import (
     auth,
     batches,
     cost,
+    db,
     demo,
     doctor,
     errors,
@@ -21,9 +22,10 @@ from grabient_ops.cli import (
     refine,
     reparse,
     sandbox,
-    serve,
     search,
+    serve,
     status,
+    sync,
     tag,
     worker,
     workflows,
@@ -44,6 +46,7 @@ app.command()(demo.demo)
 app.command()(sandbox.sandbox)
 app.add_typer(palettes.app, name="palettes")
 app.add_typer(imports.app, name="import")
+app.add_typer(sync.app, name="sync")
 app.add_typer(images.app, name="images")
 app.command()(tag.tag)
 app.command()(refine.refine)
@@ -54,6 +57,7 @@ app.add_typer(errors.app, name="errors")
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(models.app, name="models")
 app.add_typer(cost.app, name="cost")
+app.add_typer(db.app, name="db")
 app.add_typer(analytics.app, name="analytics")
 app.command()(search.search)
 app.command()(reparse.reparse)

@@ -9,6 +9,7 @@ from grabient_ops.cli.asking import (
     Plot,
     Prompts,
     Runs,
+    Sources,
     bar,
     draw,
     fresh_warehouse,
@@ -28,13 +29,14 @@ def agreement(
     prompt: Prompts = None,
     model: Models = None,
     run: Runs = None,
+    source: Sources = None,
     plot: Plot = None,
     as_json: Json = False,
 ) -> None:
     """Show how far the answers agree (Krippendorff's alpha), and each pair of models."""
     from grabient_ops.analytics.questions import agreement as questions
 
-    chosen = selection(prompt, model, run)
+    chosen = selection(prompt, model, run, source)
     with fresh_warehouse() as warehouse:
         rows = questions.agreement(warehouse, chosen)
         pairs = questions.pair_agreement(warehouse, chosen)
@@ -62,13 +64,17 @@ def agreement(
 
 
 def reliability(
-    prompt: Prompts = None, model: Models = None, run: Runs = None, as_json: Json = False
+    prompt: Prompts = None,
+    model: Models = None,
+    run: Runs = None,
+    source: Sources = None,
+    as_json: Json = False,
 ) -> None:
     """Estimate how reliable each model is, judged by all others (Dawid-Skene)."""
     from grabient_ops.analytics.questions.reliability import reliability as ask
 
     with fresh_warehouse() as warehouse:
-        rows = ask(warehouse, selection(prompt, model, run))
+        rows = ask(warehouse, selection(prompt, model, run, source))
     if as_json:
         print_json([row._asdict() for row in rows])
         return
@@ -81,13 +87,17 @@ def reliability(
 
 
 def accuracy(
-    prompt: Prompts = None, model: Models = None, run: Runs = None, as_json: Json = False
+    prompt: Prompts = None,
+    model: Models = None,
+    run: Runs = None,
+    source: Sources = None,
+    as_json: Json = False,
 ) -> None:
     """Hold each model's tags against what the colours say."""
     from grabient_ops.analytics.questions.accuracy import accuracy as ask
 
     with fresh_warehouse() as warehouse:
-        rows = ask(warehouse, selection(prompt, model, run))
+        rows = ask(warehouse, selection(prompt, model, run, source))
     if as_json:
         print_json([
             {**row._asdict(), "precision": row.precision, "recall": row.recall} for row in rows
@@ -122,6 +132,7 @@ def usage(
     prompt: Prompts = None,
     model: Models = None,
     run: Runs = None,
+    source: Sources = None,
     plot: Plot = None,
     as_json: Json = False,
 ) -> None:
@@ -132,7 +143,7 @@ def usage(
     app = open_app()
     parts = [part for part in PARTS if part in (by or ("provider", "model"))]
     with fresh_warehouse(app) as warehouse:
-        rows = ask(warehouse, model_prices(app), selection(prompt, model, run), by=parts)
+        rows = ask(warehouse, model_prices(app), selection(prompt, model, run, source), by=parts)
     if plot is not None:
         from grabient_ops.analytics.plots import plot_cost
 
@@ -162,13 +173,17 @@ def _print_usage(rows: "list[Used]", parts: "list[Part]") -> None:
 
 
 def errors(
-    prompt: Prompts = None, model: Models = None, run: Runs = None, as_json: Json = False
+    prompt: Prompts = None,
+    model: Models = None,
+    run: Runs = None,
+    source: Sources = None,
+    as_json: Json = False,
 ) -> None:
     """Count how each model's requests failed."""
     from grabient_ops.analytics.questions.usage import errors as ask
 
     with fresh_warehouse() as warehouse:
-        rows = ask(warehouse, selection(prompt, model, run))
+        rows = ask(warehouse, selection(prompt, model, run, source))
     if as_json:
         print_json([row._asdict() for row in rows])
         return

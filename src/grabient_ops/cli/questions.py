@@ -16,6 +16,7 @@ from grabient_ops.cli.asking import (
     Plot,
     Prompts,
     Runs,
+    Sources,
     bar,
     draw,
     fresh_warehouse,
@@ -46,6 +47,7 @@ def consensus(
     prompt: Prompts = None,
     model: Models = None,
     run: Runs = None,
+    source: Sources = None,
     min_share: Annotated[
         float, typer.Option(min=0, max=1, help="Leave out tags that fewer answers gave.")
     ] = 0.0,
@@ -57,7 +59,7 @@ def consensus(
 
     if all_ == (seed is not None):
         raise typer.BadParameter("give either a seed or --all", param_hint="SEED")
-    chosen = selection(prompt, model, run)
+    chosen = selection(prompt, model, run, source)
     if seed is None:
         if category is not None:
             raise typer.BadParameter("--all has all categories", param_hint="--category")
@@ -124,6 +126,7 @@ def top_tags(
     prompt: Prompts = None,
     model: Models = None,
     run: Runs = None,
+    source: Sources = None,
     plot: Plot = None,
     engine: Engine = "duckdb",
     as_json: Json = False,
@@ -133,7 +136,7 @@ def top_tags(
 
     with fresh_warehouse(engine=engine) as warehouse:
         rows = ask(
-            warehouse, selection(prompt, model, run),
+            warehouse, selection(prompt, model, run, source),
             category=category, limit=_limit(limit, as_json), per_category=per_category,
         )  # fmt: skip
     if plot is not None:
@@ -166,13 +169,14 @@ def versions(
     limit: Limit = None,
     model: Models = None,
     run: Runs = None,
+    source: Sources = None,
     engine: Engine = "duckdb",
     as_json: Json = False,
 ) -> None:
     """Show tags by prompt version, or how two versions differ and how sure that is."""
     from grabient_ops.analytics.questions import versions as questions
 
-    chosen = selection(None, model, run)
+    chosen = selection(None, model, run, source)
     most = _limit(limit, as_json)
     if old is None:
         with fresh_warehouse(engine=engine) as warehouse:

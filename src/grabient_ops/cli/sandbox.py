@@ -42,7 +42,7 @@ def sandbox(
         bool, typer.Option("--json", help="Print one JSON line when ready.")
     ] = False,
 ) -> None:
-    """Play the batch APIs of OpenAI, Anthropic, Gemini and Groq on loopback."""
+    """Play the batch APIs of OpenAI, Anthropic, Gemini and Groq, and a Convex, on loopback."""
     from grabient_ops.sandbox.faults import parse_faults
     from grabient_ops.sandbox.server import Setup, listen, serve
     from grabient_ops.sandbox.webhooks import read_receiver
@@ -63,7 +63,7 @@ def sandbox(
 
 
 def environment(url: str) -> dict[str, str]:
-    """The variables that point the four SDKs, and grabient-ops, at a sandbox."""
+    """The variables that point the four SDKs, and grabient-ops, at a sandbox, and its keys."""
     return {
         "OPENAI_BASE_URL": f"{url}/v1",
         "OPENAI_API_KEY": "sandbox",
@@ -73,6 +73,7 @@ def environment(url: str) -> dict[str, str]:
         "GOOGLE_API_KEY": "sandbox",
         "GROQ_BASE_URL": url,
         "GROQ_API_KEY": "sandbox",
+        "CONVEX_DEPLOY_KEY": "sandbox",
     }
 
 

@@ -20,12 +20,14 @@ def serve(
     ] = False,
 ) -> None:
     """Serve the dashboard, the API and a worker in one process, until stopped."""
+    from grabient_ops.web.auth.build import require_secret
     from grabient_ops.web.security.policy import choose_policy
     from grabient_ops.web.server import listen
     from grabient_ops.web.server import serve as serve_web
 
     app = open_app()
     policy = choose_policy(host, app.settings.public_url)
+    require_secret(app.settings, policy)
     listener = listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listener.getsockname()[1]}"

@@ -12,7 +12,7 @@ from dbos import DBOS
 from grabient_ops.errors import StoreError
 from grabient_ops.pipeline.collection import Collector
 from grabient_ops.pipeline.ingest import ForeignBatchError
-from grabient_ops.pipeline.journal import WORKFLOW_NAME
+from grabient_ops.pipeline.recovery import WORKFLOW_NAME
 from grabient_ops.pipeline.retry import delay_s
 from grabient_ops.pipeline.services import Services
 from grabient_ops.pipeline.submission import Submitter
@@ -21,7 +21,6 @@ from grabient_ops.pipeline.waiting import End, Waiter
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 _PAUSE_CAP_S = 60.0
-BatchWorkflow = Callable[[str], Awaitable[End]]
 NEVER_SENT: End = {"how": "canceled", "files": [], "message": None, "queue_full": False}
 
 
@@ -35,24 +34,46 @@ class _Steps:
     collect: Callable[[str, End], Awaitable[bool]]
 
 
+@dataclass(frozen=True, slots=True)
+class BatchWorkflow:
+    """The workflow as this process runs it.
+
+    Attributes:
+        run: the function that DBOS knows.
+        running: ids of the batches whose workflow is under way in this process.
+    """
+
+    run: Callable[[str], Awaitable[End]]
+    running: set[str]
+
+
 def register_batch_workflow(services: Services) -> BatchWorkflow:
     """Register the workflow with DBOS, once per process and before it is launched.
 
     The workflow takes a batch id and returns how the batch ended; what it does is in the store.
     """
     steps = _register_steps(services)
+    running: set[str] = set()
 
     @DBOS.workflow(name=WORKFLOW_NAME, max_recovery_attempts=1000)
     async def batch(batch_id: str) -> End:
-        await steps.upload(batch_id)
-        while True:
-            if await steps.create(batch_id) is None:
-                return NEVER_SENT
-            end = await steps.await_end(batch_id)
-            if await steps.collect(batch_id, end):
-                return end
+        running.add(batch_id)
+        try:
+            return await _run(steps, batch_id)
+        finally:
+            running.discard(batch_id)
 
-    return batch
+    return BatchWorkflow(batch, running)
+
+
+async def _run(steps: _Steps, batch_id: str) -> End:
+    await steps.upload(batch_id)
+    while True:
+        if await steps.create(batch_id) is None:
+            return NEVER_SENT
+        end = await steps.await_end(batch_id)
+        if await steps.collect(batch_id, end):
+            return end
 
 
 def _register_steps(services: Services) -> _Steps:

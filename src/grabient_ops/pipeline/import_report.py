@@ -12,7 +12,9 @@ _MOST_EXAMPLES = 5
 _MOST_DOUBTS = 1000
 _MOST_MODELS = 1000
 _LONGEST_VALUE = 120
+_MOST_TABLES = 1000
 _OTHER = "other reasons"
+_OTHER_TABLES = "other tables"
 
 
 @dataclass
@@ -124,4 +126,5 @@ class ImportReport:
         return [{"reason": reason, **asdict(group)} for reason, group in found]
 
     def _count(self, table: str) -> TableCount:
-        return self.tables.setdefault(table, TableCount())
+        has_room = table in self.tables or len(self.tables) < _MOST_TABLES
+        return self.tables.setdefault(table if has_room else _OTHER_TABLES, TableCount())

@@ -45,10 +45,13 @@ from grabient_ops.store.prompts import PromptVersion
 from grabient_ops.store.responses import Row
 
 _ROWS_PER_TRANSACTION = 1000
-_ROWS_PER_BATCH = 20_000
-"""A batch is read anew by the warehouse whenever it grows, so it must stay small."""
+_TEXT_PER_TRANSACTION = 8 << 20
+"""Rows may be a thousand times longer than usual; they are held in memory until they are stored."""
 
-_Kept = ImportedPalette | ImportedPrompt | ImportedAnswer | ImportedBatch
+_MOST_LABELS = 10_000
+_ROWS_PER_BATCH = 20_000
+
+Kept = ImportedPalette | ImportedPrompt | ImportedAnswer | ImportedBatch
 OnProgress = Callable[[Progressed], None]
 
 
@@ -59,12 +62,21 @@ class Importer:
         services: the parts.
         source: where all records come from.
         dry_run: only count; what comes twice in the file is then counted twice.
+        rows_per_batch: the warehouse reads a batch anew whenever it grows.
     """
 
-    def __init__(self, services: Services, source: Source, *, dry_run: bool = False) -> None:
+    def __init__(
+        self,
+        services: Services,
+        source: Source,
+        *,
+        dry_run: bool = False,
+        rows_per_batch: int = _ROWS_PER_BATCH,
+    ) -> None:
         self._services = services
         self._source = source
         self._dry_run = dry_run
+        self._rows_per_batch = rows_per_batch
         self._is_postgres = services.store.url.startswith("postgresql")
         self._token = secrets.token_hex(4)
         self._answers = 0
@@ -74,19 +86,19 @@ class Importer:
 
     def run(self, records: Iterable[Record], on_progress: OnProgress) -> ImportReport:
         """Store records, in the order in which they come."""
-        waiting: list[_Kept] = []
+        waiting: list[Kept] = []
+        text = 0
         for record in records:
-            if isinstance(
-                record, ImportedPalette | ImportedPrompt | ImportedAnswer | ImportedBatch
-            ):
+            if isinstance(record, Kept):
                 waiting.append(record)
-                if len(waiting) == _ROWS_PER_TRANSACTION:
-                    self._store(waiting)
-                    waiting = []
+                text += _text_of(record)
+                if len(waiting) == _ROWS_PER_TRANSACTION or text > _TEXT_PER_TRANSACTION:
+                    self.store(waiting)
+                    waiting, text = [], 0
             else:
                 self._note(record, on_progress)
         if waiting:
-            self._store(waiting)
+            self.store(waiting)
         return self.report
 
     def _note(
@@ -106,13 +118,22 @@ class Importer:
             case _:
                 assert_never(record)
 
-    def _store(self, records: Sequence[_Kept]) -> None:
-        """Store records of whatever kind in one transaction; the report follows its commit."""
-        store = self._services.store
+    def store(
+        self, records: Sequence[Kept], also: Callable[[Connection], None] | None = None
+    ) -> None:
+        """Store records of whatever kind in one transaction; the report follows its commit.
+
+        Args:
+            records: at most so many as memory and one transaction can take.
+            also: what else belongs into the transaction, such as how far a source has been read;
+                it comes first, so that what it removes is in nobody's way.
+        """
         now = self._services.now()
         done: list[tuple[str, int, Stored]] = []
         kept = [record for record in records if self._can_be_kept(record)]
-        with store.write() as connection:
+        with self._services.store.write() as connection:
+            if also:
+                also(connection)
             for (kind, table), group in groupby(kept, key=lambda r: (type(r), r.place.table)):
                 rows = list(group)
                 done.append((table, len(rows), self._store_alike(connection, kind, rows, now)))
@@ -189,6 +210,8 @@ class Importer:
         self, connection: Connection, rows: Sequence[Row], kind: str, now: datetime
     ) -> None:
         """Register the versions that no text is known of: they stay apart, and cannot be asked."""
+        if len(self._labelled) > _MOST_LABELS:
+            self._labelled.clear()
         for version in sorted({row["prompt_version"] for row in rows} - self._labelled):
             message = f"imported from {self._source}, text unknown"
             store_prompt(connection, PromptVersion(version, kind, "", message, now))
@@ -202,7 +225,7 @@ class Importer:
             "model_returned": None,
             "run_number": item.run_number,
             "prompt_version": item.prompt_version or self._unknown_version(item),
-            "batch_id": f"{self._source}-{self._token}-{self._answers // _ROWS_PER_BATCH + 1}",
+            "batch_id": f"{self._source}-{self._token}-{self._answers // self._rows_per_batch + 1}",
             "tags": item.tags,
             "response": item.response,
             "error_class": None if item.error_class is None else str(item.error_class),
@@ -232,7 +255,7 @@ class Importer:
     def _unknown_version(self, item: ImportedAnswer) -> str:
         return f"unknown-{self._source}{'-refinement' if item.refinement else ''}"
 
-    def _can_be_kept(self, record: _Kept) -> bool:
+    def _can_be_kept(self, record: Kept) -> bool:
         if self._is_postgres and _holds_nul(record):
             reason = "It holds a NUL character, which PostgreSQL cannot keep."
             self.report.refuse(Refused(record.place, reason))
@@ -240,11 +263,28 @@ class Importer:
         return True
 
 
-def _holds_nul(record: _Kept) -> bool:
+def _holds_nul(record: Kept) -> bool:
     if isinstance(record, ImportedAnswer):
         texts = (record.response, record.error, record.prompt_version, record.model)
         return any("\0" in (text or "") for text in texts)
     return isinstance(record, ImportedPrompt) and "\0" in record.content + record.message
+
+
+def _text_of(record: Kept) -> int:
+    """Return about how many characters a record holds."""
+    match record:
+        case ImportedAnswer():
+            shown = record.refinement.input if record.refinement else ""
+            texts = (record.response, record.error, shown, str(record.extra))
+            return sum(len(text or "") for text in texts)
+        case ImportedPrompt():
+            return len(record.content)
+        case ImportedPalette():
+            return len(str(record.attributes))
+        case ImportedBatch():
+            return len(str(record.document))
+        case _:
+            assert_never(record)
 
 
 def _sum(one: Stored, other: Stored) -> Stored:

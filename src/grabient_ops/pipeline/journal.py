@@ -11,7 +11,7 @@ from grabient_ops.pipeline.serializer import JournalSerializer, refuse_pickles
 APPLICATION = "grabient-ops"
 APPLICATION_VERSION = "ops-1"
 """Pinned: the default changes with the source of every workflow and strands those in flight."""
-WORKFLOW_NAME = "batch"
+_IDLE_S = 10.0
 _SQLITE_PRAGMAS = (
     "busy_timeout=30000",
     "foreign_keys=ON",
@@ -20,13 +20,12 @@ _SQLITE_PRAGMAS = (
 )
 
 
-def launch_journal(url: str, otlp_url: str | None = None) -> None:
+def launch_journal(url: str, otlp_url: str | None = None, executor_id: str = "worker") -> None:
     """Start DBOS in this process; workflows must be registered first.
-
-    One process only: a second one would take over what the first is doing.
 
     Args:
         url: of the journal.
+        executor_id: no other process has the same: it would take over what this one is doing.
         otlp_url: root of the collector that gets a span of every workflow and step; None for none.
 
     Raises:
@@ -37,7 +36,7 @@ def launch_journal(url: str, otlp_url: str | None = None) -> None:
         "name": APPLICATION,
         "system_database_url": url,
         "application_version": APPLICATION_VERSION,
-        "executor_id": "worker",
+        "executor_id": executor_id,
         "serializer": JournalSerializer(),
         "log_level": "ERROR",
         "console_log_level": "CRITICAL",
@@ -47,6 +46,8 @@ def launch_journal(url: str, otlp_url: str | None = None) -> None:
         config["system_database_engine"] = _journal_engine(url)
     else:
         config["sys_db_pool_size"] = 8
+        # A worker that is stopped in the middle of a transaction must not hold up the others.
+        config["sys_db_idle_transaction_timeout_sec"] = _IDLE_S
     if otlp_url is not None:
         _trace(config, otlp_url)
     DBOS(config=config)

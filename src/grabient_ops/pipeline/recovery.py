@@ -1,13 +1,11 @@
 """What an operator can do to a workflow: look, cancel, resume, restart from a step."""
 
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from dbos import DBOSClient, StepInfo, WorkflowStatus
 from sqlalchemy.engine import Connection
 
 from grabient_ops.errors import InputError
-from grabient_ops.pipeline.journal import WORKFLOW_NAME
 from grabient_ops.pipeline.services import Services
 from grabient_ops.store.batches import (
     Batch,
@@ -20,6 +18,11 @@ from grabient_ops.store.batches import (
 )
 from grabient_ops.store.completions import rearm
 
+if TYPE_CHECKING:
+    from dbos import DBOSClient, StepInfo, WorkflowStatus
+
+WORKFLOW_NAME = "batch"
+"""What the journal calls the workflow of a batch."""
 STEPS = ("upload", "create", "await_end", "collect")
 _STATES = {
     "ENQUEUED": "waiting to start",
@@ -58,7 +61,7 @@ class Workflow(NamedTuple):
 
 
 def list_workflows(
-    services: Services, journal: DBOSClient, *, state: str | None = None, limit: int | None = 50
+    services: Services, journal: "DBOSClient", *, state: str | None = None, limit: int | None = 50
 ) -> list[Workflow]:
     """Return workflows, newest first; those that no budget lets start come before them.
 
@@ -82,7 +85,7 @@ def list_workflows(
     return waiting + [_workflow(status, _batch_of(services, status)) for status in found]
 
 
-def _batch_of(services: Services, status: WorkflowStatus) -> Batch | None:
+def _batch_of(services: Services, status: "WorkflowStatus") -> Batch | None:
     with services.store.read() as connection:
         found = find_batches(connection, status.workflow_id)
     return found[0] if found else None
@@ -100,7 +103,7 @@ def _waiting(batch: Batch) -> Workflow:
 
 
 def show_workflow(
-    services: Services, journal: DBOSClient, text: str
+    services: Services, journal: "DBOSClient", text: str
 ) -> tuple[Workflow, list[WorkflowStep]]:
     """Return a workflow and its journal; `text` is its id or its batch's."""
     batch = find_batch(services, text)
@@ -110,7 +113,7 @@ def show_workflow(
     return found
 
 
-def look_up(journal: DBOSClient, batch: Batch) -> tuple[Workflow, list[WorkflowStep]] | None:
+def look_up(journal: "DBOSClient", batch: Batch) -> tuple[Workflow, list[WorkflowStep]] | None:
     """Return the workflow of a batch and its journal; None when the journal does not know it."""
     found = journal.list_workflows(workflow_ids=[batch.workflow_id], load_input=False)
     if found:
@@ -157,7 +160,7 @@ def cancel(services: Services, text: str) -> Batch:
     return batch
 
 
-def restart(services: Services, journal: DBOSClient, text: str, step: str | None) -> Batch:
+def restart(services: Services, journal: "DBOSClient", text: str, step: str | None) -> Batch:
     """Run a workflow again from a step on, under the same id.
 
     Args:
@@ -201,7 +204,7 @@ def reopen(services: Services, batch_id: str) -> None:
         )  # fmt: skip
 
 
-def _step_number(journal: DBOSClient, batch: Batch, step: str | None) -> int:
+def _step_number(journal: "DBOSClient", batch: Batch, step: str | None) -> int:
     rows = [_step(row) for row in journal.list_workflow_steps(batch.workflow_id)]
     if step is None:
         failed = [row.number for row in rows if row.error]
@@ -215,7 +218,7 @@ def _step_number(journal: DBOSClient, batch: Batch, step: str | None) -> int:
     raise InputError(f"batch {batch.id} has no step {step!r}; it has {known or 'none yet'}")
 
 
-def _workflow(status: WorkflowStatus, batch: Batch | None) -> Workflow:
+def _workflow(status: "WorkflowStatus", batch: Batch | None) -> Workflow:
     return Workflow(
         id=status.workflow_id,
         state=_STATES[status.status],
@@ -226,7 +229,7 @@ def _workflow(status: WorkflowStatus, batch: Batch | None) -> Workflow:
     )
 
 
-def _step(row: StepInfo) -> WorkflowStep:
+def _step(row: "StepInfo") -> WorkflowStep:
     error = row["error"]
     return WorkflowStep(
         number=row["function_id"],

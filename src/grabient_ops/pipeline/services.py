@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -121,6 +121,7 @@ class Services:
         picture_url: the public address of a palette's picture, or None.
         publish_pictures: makes sure that these palettes' pictures are at their addresses.
         refine_after: how to refine when all runs are complete; None not to.
+        creating: encloses every creation at a provider; it raises when this worker may not.
         standing_budget: most that this home may ever cost, in pico-dollars; None without a limit.
         now: the clock.
     """
@@ -136,6 +137,7 @@ class Services:
     publish_pictures: Callable[[Sequence[str]], None] = lambda _seeds: None
     refine_after: RefinementChoice | None = None
     standing_budget: int | None = None
+    creating: Callable[[], AbstractContextManager[None]] = nullcontext
     now: Callable[[], datetime] = utc_now
     wakes: Wakes = field(default_factory=Wakes)
 

@@ -16,7 +16,7 @@ from grabient_ops.store.progress import (
     measure_progress,
     sum_tokens,
 )
-from grabient_ops.store.refinements import measure_refinement
+from grabient_ops.store.refinements import RefinementProgress, measure_refinement
 from grabient_ops.store.settled import count_saved
 from grabient_ops.store.targets import list_model_targets, run_is_pending
 from grabient_ops.tagging.usage import Usage
@@ -32,7 +32,19 @@ class Cost(NamedTuple):
 def read_status(services: Services) -> dict[str, Any]:
     """Return the status document; the shape is a contract (docs/cli.md)."""
     with services.store.read() as connection:
-        return measure_status(connection, services, current_progress(connection, services))
+        version = current_prompt(connection)
+        progress = current_progress(connection, services)
+        return {
+            "palettes": count_palettes(connection),
+            "prompt_version": version,
+            "target_runs": max((item.run_number for item in progress), default=0),
+            "current_run": current_run(progress),
+            "runs": sum_runs(progress),
+            "models": describe_models(connection, services, progress),
+            "saved_requests": count_saved(connection, version),
+            "batches": count_batches(connection),
+            "refinement": current_refinement(connection, services)._asdict(),
+        }
 
 
 def current_progress(connection: Connection, services: Services) -> list[Progress]:
@@ -41,25 +53,10 @@ def current_progress(connection: Connection, services: Services) -> list[Progres
     return measure_progress(connection, version, services.policy.max_attempts)
 
 
-def measure_status(
-    connection: Connection, services: Services, progress: Sequence[Progress]
-) -> dict[str, Any]:
-    """Return the status document as one snapshot has it, whose progress is known."""
+def current_refinement(connection: Connection, services: Services) -> RefinementProgress:
+    """Return how far refinement is with what the current prompt version has tagged."""
     version = current_prompt(connection)
-    tokens = sum_tokens(connection, version)
-    return {
-        "palettes": count_palettes(connection),
-        "prompt_version": version,
-        "target_runs": max((item.run_number for item in progress), default=0),
-        "current_run": _current_run(progress),
-        "runs": [_run(number, progress) for number in sorted({p.run_number for p in progress})],
-        "models": _models(progress, tokens, services.catalog),
-        "saved_requests": count_saved(connection, version),
-        "batches": count_batches(connection),
-        "refinement": measure_refinement(
-            connection, version, services.policy.refinement_attempts
-        )._asdict(),
-    }
+    return measure_refinement(connection, version, services.policy.refinement_attempts)
 
 
 def is_all_answered(services: Services) -> bool:
@@ -89,14 +86,19 @@ def cost_of(tokens: Iterable[Tokens], catalog: Catalog) -> Cost | None:
     return Cost(batch_usd, standard_usd)
 
 
-def _current_run(progress: Sequence[Progress]) -> int:
-    """The lowest run with something pending; the last one when all is done; 0 without targets."""
+def current_run(progress: Sequence[Progress]) -> int:
+    """Return the lowest run with something pending; the last when all is done; 0 without any."""
     pending = [item.run_number for item in progress if item.pending]
     return min(pending, default=max((item.run_number for item in progress), default=0))
 
 
-def _run(number: int, progress: Sequence[Progress]) -> dict[str, int]:
-    return {"run_number": number, **_sums([p for p in progress if p.run_number == number])}
+def sum_runs(progress: Sequence[Progress]) -> list[dict[str, int]]:
+    """Return the progress of every run, over all models."""
+    runs = sorted({item.run_number for item in progress})
+    return [
+        {"run_number": run, **_sums([item for item in progress if item.run_number == run])}
+        for run in runs
+    ]
 
 
 def _sums(progress: Sequence[Progress]) -> dict[str, int]:
@@ -108,14 +110,16 @@ def _sums(progress: Sequence[Progress]) -> dict[str, int]:
     }
 
 
-def _models(
-    progress: Sequence[Progress], tokens: Sequence[Tokens], catalog: Catalog
+def describe_models(
+    connection: Connection, services: Services, progress: Sequence[Progress]
 ) -> list[dict[str, Any]]:
+    """Return the progress of every model over all runs, what it has used and what that costs."""
+    tokens = sum_tokens(connection, current_prompt(connection))
     names = sorted({item[:2] for item in progress} | {item[:2] for item in tokens})
     rows = []
     for provider, model in names:
         spent = [item for item in tokens if (item.provider, item.model) == (provider, model)]
-        cost = cost_of(spent, catalog)
+        cost = cost_of(spent, services.catalog)
         mine = [item for item in progress if (item.provider, item.model) == (provider, model)]
         rows.append(
             {

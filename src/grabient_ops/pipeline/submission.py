@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import structlog
 
@@ -19,7 +19,14 @@ from grabient_ops.pipeline.payload import as_submission, payload_path, write_pay
 from grabient_ops.pipeline.retry import MAX_TRIES, delay_s, retrying
 from grabient_ops.pipeline.services import Services
 from grabient_ops.providers.base import FoundBatch, Provider, Submission
-from grabient_ops.store.batches import Batch, known_provider_ids, load_batch, update_batch
+from grabient_ops.store.batches import (
+    Batch,
+    count_creating,
+    known_provider_ids,
+    load_batch,
+    update_batch,
+)
+from grabient_ops.store.locks import lock
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -30,9 +37,9 @@ _SUBMISSIONS_AT_ONCE = 4
 class Submitter:
     """Submits batches of all providers.
 
-    Where a provider echoes nothing of ours (Anthropic), one creation at a time: with a single
-    unresolved creation, a new batch of the right size can only be that one (or a stranger's, which
-    its results disprove).
+    Where a provider echoes nothing of ours (Anthropic), one creation at a time, over all workers:
+    with a single unresolved creation, a new batch of the right size can only be that one (or a
+    stranger's, which its results disprove).
     """
 
     def __init__(self, services: Services) -> None:
@@ -75,8 +82,7 @@ class Submitter:
             return await self._create(batch_id, provider)
 
     def _turn(self, provider: Provider) -> asyncio.Semaphore:
-        at_once = _SUBMISSIONS_AT_ONCE if provider.echoes_key else 1
-        return self._turns.setdefault(provider.name, asyncio.Semaphore(at_once))
+        return self._turns.setdefault(provider.name, asyncio.Semaphore(_at_once(provider)))
 
     async def _create(self, batch_id: str, provider: Provider) -> str | None:
         for tries in range(1, MAX_TRIES + 1):
@@ -84,15 +90,18 @@ class Submitter:
             if submission is None:
                 return None
             try:
-                provider_batch_id = await asyncio.to_thread(provider.create, submission)
+                return await asyncio.to_thread(self._buy, batch_id, provider, submission)
             except ProviderError as error:
                 found = await self._after_failure(batch_id, provider, error, tries)
                 if found:
                     return found
-            else:
-                self._record(batch_id, FoundBatch(provider_batch_id, certain=True))
-                return provider_batch_id
         raise GrabientError(f"batch {batch_id}: {MAX_TRIES} creations failed without effect")
+
+    def _buy(self, batch_id: str, provider: Provider, submission: Submission) -> str:
+        with self._services.creating():
+            provider_batch_id = provider.create(submission)
+            self._record(batch_id, FoundBatch(provider_batch_id, certain=True))
+        return provider_batch_id
 
     async def _begin(self, batch_id: str, provider: Provider) -> Submission | None:
         """Write the intent; None when somebody cancelled before anything was sent."""
@@ -105,14 +114,29 @@ class Submitter:
             high_water = await self._ask(provider.high_water)
         if batch.input_file_id is None and not payload_path(services, batch_id).exists():
             await asyncio.to_thread(write_payload, services, batch)
+        intended = self._intend(batch_id, provider, high_water)
+        while intended is False:
+            await asyncio.sleep(services.policy.step_s)
+            intended = self._intend(batch_id, provider, high_water)
+        return None if intended is None else self._submission(intended)
+
+    def _intend(
+        self, batch_id: str, provider: Provider, high_water: str | None
+    ) -> Batch | Literal[False] | None:
+        """Write the intent; None for a cancelled batch, False when it is not our turn."""
+        services = self._services
         now = services.now()
         with services.store.write() as connection:
+            # What workers on other machines are about to create counts as well.
+            lock(connection, "creations")
             batch = load_batch(connection, batch_id)
             if batch.cancel_requested_at:
                 return None
+            if count_creating(connection, provider.name, batch_id) >= _at_once(provider):
+                return False
             intent = {"submit_started_at": now, "high_water": high_water, "state": "submitting"}
             update_batch(connection, batch_id, now, **intent)
-        return self._submission(batch._replace(submit_started_at=now, high_water=high_water))
+        return batch._replace(submit_started_at=now, high_water=high_water)
 
     async def _after_failure(
         self, batch_id: str, provider: Provider, error: ProviderError, tries: int
@@ -199,3 +223,7 @@ class Submitter:
     def _submission(self, batch: Batch) -> Submission:
         model = self._services.model_of(batch)
         return as_submission(batch, model, payload_path(self._services, batch.id))
+
+
+def _at_once(provider: Provider) -> int:
+    return _SUBMISSIONS_AT_ONCE if provider.echoes_key else 1

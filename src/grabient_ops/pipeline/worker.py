@@ -4,26 +4,33 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import structlog
 from dbos import DBOS, SetWorkflowID
+from sqlalchemy.exc import DBAPIError
 
-from grabient_ops.errors import InputError
+from grabient_ops.errors import GrabientError, InputError, StoreError
 from grabient_ops.pipeline.batches import BatchWorkflow, register_batch_workflow
 from grabient_ops.pipeline.budget import UNDECIDED, admit, explain_standstill
 from grabient_ops.pipeline.completion import complete
 from grabient_ops.pipeline.journal import launch_journal, open_client
+from grabient_ops.pipeline.leases import LEASE_S, Tenure, WorkerEndedError, open_tenure
+from grabient_ops.pipeline.patrol import Patrol
 from grabient_ops.pipeline.recovery import reopen, restart
 from grabient_ops.pipeline.runs import Block, Plan, Planner
 from grabient_ops.pipeline.services import Services
-from grabient_ops.store.batches import OPEN_STAGES, WORKING_STAGES, list_batches
-from grabient_ops.store.changes import latest, since
+from grabient_ops.pipeline.status import is_all_answered
+from grabient_ops.store.batches import OPEN_STAGES, WORKING_STAGES, list_batches, list_unbegun
+from grabient_ops.store.changes import Mark, follow, mark_now
 from grabient_ops.store.completions import list_due, rearm
 
 log = structlog.get_logger(__name__)
 _TICK_S = 0.1
+_IDLE_TICK_S = 0.5
+_DRAIN_S = 8.0
 _PLAN_AT_LEAST_EVERY_S = 5.0
 _SWEEP_EVERY_S = 3600.0
 _TERMINAL = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
@@ -42,7 +49,7 @@ class Standstill(NamedTuple):
 
 
 class Worker:
-    """Runs the pipeline of one home; at most one per home (see `app.hold_home`)."""
+    """Runs the pipeline: alone on a home (`app.hold_home`), or with others on PostgreSQL."""
 
     def __init__(
         self,
@@ -50,7 +57,10 @@ class Worker:
         journal_url: str,
         keep_journal: timedelta,
         otlp_url: str | None = None,
+        lease_s: float = LEASE_S,
     ) -> None:
+        self._tenure = open_tenure(services.store, lease_s)
+        services = _for_one(services, self._tenure)
         self._services = services
         self._journal_url = journal_url
         self._otlp_url = otlp_url
@@ -58,7 +68,12 @@ class Worker:
         self._planner = Planner(services)
         self._workflow: BatchWorkflow = register_batch_workflow(services)
         self._stop = threading.Event()
-        self._seq = 0
+        self._mark = Mark("0")
+        self._is_leading = False
+        self._last_plan = Plan()
+        self._has_batch_news = False
+        self._next_plan = self._next_sweep = self._next_delivery = 0.0
+        self._patrol = Patrol(self._tenure, self._workflow.running)
 
     def stop(self) -> None:
         """Make `run` return soon; batches in flight go on at the provider."""
@@ -83,13 +98,23 @@ class Worker:
         """
         with self._services.store.read() as connection:
             # Before the first look: what is asked for from now on is news.
-            self._seq = latest(connection)
-        plan = self._plan()
-        stopped = self._list_open(["stopped"])
-        if until_done and not stopped and self._is_standstill(plan):
-            return self._standstill(plan)
-        launch_journal(self._journal_url, self._otlp_url)
-        self._resume(stopped)
+            self._mark = mark_now(connection)
+        try:
+            self._tenure.begin()
+            standstill = self._work(until_done=until_done, on_tick=on_tick)
+        except WorkerEndedError as error:
+            message = "this worker was not heard of for too long, and others took over its work"
+            raise GrabientError(message) from error
+        finally:
+            self._tenure.end(_DRAIN_S)
+        return standstill
+
+    def _work(self, *, until_done: bool, on_tick: Callable[[], None] | None) -> Standstill | None:
+        if self._tenure.leads and until_done and not self._list_open(["stopped"]):
+            plan = self._plan()
+            if self._is_standstill(plan):
+                return self._standstill(plan)
+        launch_journal(self._journal_url, self._otlp_url, self._tenure.id)
         standstill = self._loop(until_done=until_done, on_tick=on_tick)
         if standstill is not None:
             DBOS.destroy()
@@ -110,26 +135,61 @@ class Worker:
             journal.destroy()
 
     def _loop(self, *, until_done: bool, on_tick: Callable[[], None] | None) -> Standstill | None:
-        self._start_open_batches()
-        next_plan = next_sweep = 0.0
-        plan = Plan()
+        pause_s = _TICK_S
         while not self._stop.is_set():
-            delivered = self._deliver_completions()
-            changed = self._follow_changes()
-            now = time.monotonic()
-            if delivered or changed or now >= next_plan:
-                plan = self._plan()
-                self._start(plan.reserved)
-                next_plan = now + self._until_next_look_s(plan)
-            if until_done and self._is_standstill(plan):
-                return self._standstill(plan)
-            if now >= next_sweep:
-                self._sweep_journal()
-                next_sweep = now + _SWEEP_EVERY_S
+            if self._tenure.is_lost:
+                raise WorkerEndedError
+            try:
+                has_news = self._look()
+                if until_done and (standstill := self._find_standstill()):
+                    return standstill
+            except (StoreError, DBAPIError) as error:
+                if not self._tenure.others:
+                    raise
+                log.warning("the database failed, will try again", error=str(error))
+                has_news = False
             if on_tick:
                 on_tick()
-            self._stop.wait(_TICK_S)
+            pause_s = _TICK_S if has_news else min(pause_s * 1.2, _IDLE_TICK_S)
+            self._stop.wait(pause_s)
         return None
+
+    def _look(self) -> bool:
+        """Do all that is due now; return whether there was something."""
+        now = time.monotonic()
+        delivered = self._lead() if self._tenure.leads else False
+        changed = self._follow_changes()
+        is_time = now >= self._next_plan
+        if self._tenure.leads and (delivered or changed or is_time):
+            self._last_plan = self._plan()
+            self._start(self._last_plan.reserved)
+            self._next_plan = now + self._until_next_look_s(self._last_plan)
+        elif self._tenure.others and (changed or is_time):
+            self._next_plan = now + _PLAN_AT_LEAST_EVERY_S
+        if self._tenure.others and (changed or is_time or self._has_batch_news):
+            self._start_unbegun()
+        self._patrol.look()
+        if now >= self._next_sweep and self._tenure.leads:
+            self._sweep_journal()
+            self._next_sweep = now + _SWEEP_EVERY_S
+        return delivered or changed or self._has_batch_news
+
+    def _lead(self) -> bool:
+        """What one of all workers does beside planning; return whether something has ended."""
+        if not self._is_leading:
+            self._resume(self._list_open(["stopped"]))
+            self._start_open_batches()
+            self._is_leading = True
+        return self._deliver_completions()
+
+    def _find_standstill(self) -> Standstill | None:
+        if self._tenure.leads:
+            plan = self._last_plan
+            return self._standstill(plan) if self._is_standstill(plan) else None
+        with self._services.store.read() as connection:
+            if list_due(connection):
+                return None
+        return Standstill({}) if is_all_answered(self._services) else None
 
     def _plan(self) -> Plan:
         """Reserve what is due; in `reserved` is what may be sent, older batches included."""
@@ -164,15 +224,25 @@ class Worker:
             if folder.name not in open_ids:
                 shutil.rmtree(folder, ignore_errors=True)
 
+    def _start_unbegun(self) -> None:
+        """Start this worker's share of what may be sent."""
+        with self._services.store.read() as connection:
+            unbegun = list_unbegun(connection)
+        self._start([batch_id for batch_id in unbegun if batch_id not in self._workflow.running])
+
     def _start(self, batch_ids: list[str]) -> None:
-        for batch_id in batch_ids:
+        for batch_id in filter(self._tenure.is_mine, batch_ids):
             # The same id is the same workflow: starting it twice does nothing.
             with SetWorkflowID(f"batch-{batch_id}"):
-                DBOS.start_workflow(self._workflow, batch_id)
+                DBOS.start_workflow(self._workflow.run, batch_id)
 
     def _deliver_completions(self) -> bool:
+        now = time.monotonic()
+        is_time = now >= self._next_delivery
         with self._services.store.read() as connection:
-            due = {item.workflow_id: item.batch_id for item in list_due(connection)}
+            due = {i.workflow_id: i.batch_id for i in list_due(connection, ending=not is_time)}
+        if is_time:
+            self._next_delivery = now + _PLAN_AT_LEAST_EVERY_S
         if not due:
             return False
         ended = DBOS.list_workflows(
@@ -188,10 +258,10 @@ class Worker:
     def _follow_changes(self) -> bool:
         """Wake batches whose row changed; return whether the planner should look again."""
         with self._services.store.read() as connection:
-            news = since(connection, self._seq)
+            news, self._mark = follow(connection, self._mark)
+        self._has_batch_news = any(change.topic == "batches" for change in news)
         if not news:
             return False
-        self._seq = news[-1].seq
         changed = {change.key for change in news if change.topic == "batches"}
         for batch_id in changed:
             self._services.wakes.wake(batch_id)
@@ -233,3 +303,16 @@ class Worker:
             if not old:
                 return
             DBOS.delete_workflows([status.workflow_id for status in old])
+
+
+def _for_one(services: Services, tenure: Tenure) -> Services:
+    """Return the parts as one worker may use them."""
+    if not tenure.others:
+        return replace(services, creating=tenure.creating)
+    # Workers of one machine may share a home, and one may be thought dead while it downloads.
+    return replace(
+        services,
+        store=services.store.guarded(tenure.guard),
+        creating=tenure.creating,
+        spool=services.spool / tenure.id,
+    )

@@ -11,9 +11,10 @@ from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from grabient_ops.errors import InputError
+from grabient_ops.sandbox.convex.wire import ConvexWire
 from grabient_ops.sandbox.core import Core
 from grabient_ops.sandbox.http import ApiError, DroppedError, hang_up, json_response, read_json
-from grabient_ops.sandbox.ledger import Wire, ledger
+from grabient_ops.sandbox.ledger import Speaker, Wire, ledger
 from grabient_ops.sandbox.wire.anthropic import AnthropicWire
 from grabient_ops.sandbox.wire.embeddings import embeddings
 from grabient_ops.sandbox.wire.google import GoogleWire
@@ -24,7 +25,7 @@ _KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
 
 
 class SandboxApp:
-    """One process that plays four providers; see `docs/sandbox.md`."""
+    """One process that plays four providers and a Convex deployment; see `docs/sandbox.md`."""
 
     def __init__(self, core: Core) -> None:
         self.core = core
@@ -34,12 +35,15 @@ class SandboxApp:
             "anthropic": AnthropicWire(core),
             "google": GoogleWire(core),
         }
-        self._routes = {name: wire.routes() for name, wire in self.wires.items()}
+        self.convex = ConvexWire(core)
+        self._speakers: Mapping[str, Speaker] = {**self.wires, "convex": self.convex}
+        self._routes = {name: speaker.routes() for name, speaker in self._speakers.items()}
         self._routes["openai"].append(Route("/v1/embeddings", embeddings, methods=["POST"]))
         self._own = [
             Route("/sandbox/health", self.health),
             Route("/sandbox/ledger", self.ledger),
             Route("/sandbox/faults", self.change_faults, methods=["GET", "POST"]),
+            Route("/sandbox/convex", self.convex.control, methods=["GET", "POST"]),
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,13 +60,13 @@ class SandboxApp:
         if request.url.path.startswith("/sandbox/"):
             return await self._own_answer(scope, request)
         name = _provider(request.url.path, request.headers, request.query_params)
-        wire = self.wires[name]
+        speaker = self._speakers[name]
         route = _match(self._routes[name], scope)
         self.core.state.count(f"call {request.method} {route.path if route else 'unknown'}")
         try:
             return await self._answer(route, request)
         except ApiError as error:
-            return wire.refusal(error)
+            return speaker.refusal(error)
 
     async def _answer(self, route: Route | None, request: Request) -> Response:
         if route is None:
@@ -118,6 +122,8 @@ def _provider(path: str, headers: Headers, query: QueryParams) -> str:
     """Tell who is meant where paths collide: OpenAI and Gemini both have `/v1/files`."""
     if path.startswith("/openai/"):
         return "groq"
+    if path.startswith("/api/"):
+        return "convex"
     if path.startswith("/v1/messages") or "anthropic-version" in headers:
         return "anthropic"
     if path.startswith(("/v1beta/", "/upload/")) or "x-goog-api-key" in headers or "key" in query:

@@ -32,4 +32,12 @@ BATCH_FAULTS: Mapping[str, str] = {
 }
 """Drawn once, when the batch is created; the batch keeps them for life, over restarts too."""
 
-FAULTS: Mapping[str, str] = {**CALL_FAULTS, **BATCH_FAULTS}
+CONVEX_FAULTS: Mapping[str, str] = {
+    "convex_expire": "a page after the first: the cursor has expired (400), begin again",
+    "convex_resnapshot": "the tail of `data/sync`: falls back to a snapshot, cursor kept",
+    "convex_cut": "a page: half of the announced bytes, then the connection closes",
+    "convex_drop_mutation": "a mutation: committed, then the connection closes without an answer",
+}
+"""Drawn at every call to the Convex deployment that the fault can hit."""
+
+FAULTS: Mapping[str, str] = {**CALL_FAULTS, **BATCH_FAULTS, **CONVEX_FAULTS}

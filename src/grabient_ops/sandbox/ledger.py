@@ -13,14 +13,18 @@ from grabient_ops.sandbox.lifecycle import Progress, Stage
 from grabient_ops.sandbox.state import Batch
 
 
-class Wire(Protocol):
-    """One provider's HTTP."""
+class Speaker(Protocol):
+    """The HTTP of somebody outside."""
 
     def routes(self) -> list[Route]:
-        """Everything that this wire answers."""
+        """Everything that it answers."""
 
     def refusal(self, error: ApiError) -> Response:
-        """Put the provider's words around a refusal."""
+        """Put its own words around a refusal."""
+
+
+class Wire(Speaker, Protocol):
+    """One provider's HTTP."""
 
     def state_word(self, batch: Batch) -> str:
         """The provider's own word for where the batch is."""

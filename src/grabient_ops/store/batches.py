@@ -176,6 +176,31 @@ def known_provider_ids(connection: Connection, provider: str, ids: Sequence[str]
     return set(connection.execute(query).scalars())
 
 
+def count_creating(connection: Connection, provider: str, but: str) -> int:
+    """Return how many batches of a provider, one left out, may have been created or not."""
+    query = sa.select(sa.func.count()).select_from(batches)
+    return connection.execute(
+        query.where(
+            batches.c.provider == provider,
+            batches.c.id != but,
+            batches.c.state.in_(WORKING_STAGES),
+            batches.c.submit_started_at.is_not(None),
+            batches.c.provider_batch_id.is_(None),
+        )
+    ).scalar_one()
+
+
+def list_unbegun(connection: Connection) -> list[str]:
+    """Return the ids of batches that may be sent and of which nothing has been, oldest first."""
+    query = sa.select(batches.c.id).where(
+        batches.c.state == "submitting",
+        batches.c.input_file_id.is_(None),
+        batches.c.submit_started_at.is_(None),
+        batches.c.payload_sha256.is_(None),
+    )
+    return list(connection.execute(query.order_by(batches.c.created_at)).scalars())
+
+
 def find_batches(connection: Connection, text: str) -> list[Batch]:
     """Return the batches that an operator may mean.
 

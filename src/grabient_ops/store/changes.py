@@ -90,7 +90,7 @@ def news(connection: Connection, mark: Mark | None) -> tuple[set[Topic], Mark]:
     return topics, mark_now(connection) if topics else mark
 
 
-def _is_new(connection: Connection, mark: Mark) -> sa.ColumnElement[bool]:
+def _is_new(connection: Connection, mark: Mark) -> sa.ColumnElement[bool] | sa.TextClause:
     if connection.dialect.name == "postgresql":
         return _SINCE_SNAPSHOT.bindparams(mark=mark)
     return changes.c.seq > int(mark)

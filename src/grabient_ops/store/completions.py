@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from grabient_ops.store.tables import completions
+from grabient_ops.store.tables import batches, completions
 
 Ending = Literal["success", "failed", "canceled"]
 
@@ -24,12 +24,19 @@ def expect(connection: Connection, workflow_id: str, batch_id: str) -> None:
     connection.execute(sa.insert(completions).values(workflow_id=workflow_id, batch_id=batch_id))
 
 
-def list_due(connection: Connection) -> list[Due]:
-    """Return the workflows that have not been delivered."""
+def list_due(connection: Connection, *, ending: bool = False) -> list[Due]:
+    """Return the workflows that have not been delivered.
+
+    Args:
+        connection: a transaction.
+        ending: leave out the batches that wait for their provider, usually nearly all.
+    """
     query = sa.select(completions.c.workflow_id, completions.c.batch_id)
-    return [
-        Due(*row) for row in connection.execute(query.where(completions.c.delivered_at.is_(None)))
-    ]
+    query = query.where(completions.c.delivered_at.is_(None))
+    if ending:
+        query = query.join(batches, batches.c.id == completions.c.batch_id)
+        query = query.where(batches.c.state.not_in(["waiting", "canceling"]))
+    return [Due(*row) for row in connection.execute(query)]
 
 
 def claim(connection: Connection, workflow_id: str, kind: Ending, at: datetime) -> bool:

@@ -1,6 +1,6 @@
 """Opens the store: an engine for SQLite or PostgreSQL, and the schema brought up to date."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection, Engine
 from grabient_ops.errors import StoreError
 from grabient_ops.store.locks import lock
 
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0005"
 """The newest file in `migrations/versions`; a test keeps them equal."""
 
 READ_ONLY = "read_only"
@@ -29,10 +29,22 @@ class Store:
         url: SQLAlchemy URL, password hidden.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(
+        self, engine: Engine, guard: Callable[[Connection], None] = lambda _: None
+    ) -> None:
         self._engine = engine
+        self._guard = guard
         self._reader = _reader_of(engine)
         self.url = engine.url.render_as_string(hide_password=True)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several machines may work on it."""
+        return self._engine.dialect.name == "postgresql"
+
+    def guarded(self, guard: Callable[[Connection], None]) -> "Store":
+        """Return the same store, where a guard looks first in every transaction that writes."""
+        return Store(self._engine, guard)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -42,6 +54,7 @@ class Store:
         PostgreSQL only what it locks cannot (`store.locks`, `store.batches.load_batch`).
         """
         with _explained(self.url), self._engine.begin() as connection:
+            self._guard(connection)
             yield connection
 
     @contextmanager

@@ -5,8 +5,15 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-Decision = Literal["schema", "spending", "endings", "imports"]
-_NUMBERS: dict[Decision, int] = {"schema": 1, "spending": 2, "endings": 3, "imports": 4}
+Decision = Literal["schema", "spending", "endings", "imports", "workers", "creations"]
+_NUMBERS: dict[Decision, int] = {
+    "schema": 1,
+    "spending": 2,
+    "endings": 3,
+    "imports": 4,
+    "workers": 5,
+    "creations": 6,
+}
 _SPACE = 0x67726162  # "grab": apart from the advisory locks of others in the same database
 
 

@@ -233,6 +233,33 @@ imported_batches = sa.Table(
     comment="Batches of other systems: history, never polled.",
 )
 
+convex_documents = sa.Table(
+    "convex_documents",
+    metadata,
+    sa.Column("source_id", Text, primary_key=True),
+    sa.Column("table_name", Text, nullable=False),
+    sa.Column("ts", sa.BigInteger, nullable=False, comment="of its version, nanoseconds"),
+    sa.Column("seed", Text, index=True, comment="the palette that it is, if it is one"),
+    sa.Column("generation", sa.Integer, nullable=False, comment="reading that last saw it"),
+    sa.Column("gone", sa.Boolean, nullable=False, comment="deleted there"),
+    comment="What the deployment that is followed holds, as far as it is known.",
+)
+sa.Index(
+    "ix_convex_documents_generation",
+    convex_documents.c.table_name,
+    convex_documents.c.generation,
+)
+
+pushes = sa.Table(
+    "pushes",
+    metadata,
+    sa.Column("key", Text, primary_key=True, comment="idempotency key"),
+    sa.Column("mutation", Text, primary_key=True),
+    sa.Column("refinement_id", sa.BigInteger, nullable=False),
+    sa.Column("pushed_at", Instant, comment="NULL until it is known to be there"),
+    comment="Refinements given back to Convex: written before they are sent.",
+)
+
 
 def answers_of(kind: str) -> sa.Table:
     """Return the table of answers of a kind of prompt, `tagging` or `refinement`."""
@@ -265,6 +292,18 @@ stray_results = sa.Table(
     sa.Column("raw", sa.LargeBinary, nullable=False, comment="the line, verbatim"),
     sa.Column("created_at", Instant, nullable=False),
     comment="Lines of result files that belong to no open request: kept and counted.",
+)
+
+workers = sa.Table(
+    "workers",
+    metadata,
+    sa.Column("id", Text, primary_key=True, comment="executor id in the journal"),
+    sa.Column("number", sa.Integer, nullable=False, comment="the lowest leads"),
+    sa.Column("host", Text, nullable=False),
+    sa.Column("release", Text, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False, comment="epoch, the database's clock"),
+    sa.Column("started_at", Instant, nullable=False),
+    comment="Who may work: without its row, a worker on PostgreSQL changes nothing.",
 )
 
 completions = sa.Table(

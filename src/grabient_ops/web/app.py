@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI
 
 from grabient_ops.app import App
 from grabient_ops.web.api.build import add_api
+from grabient_ops.web.api.replays import Replays
 from grabient_ops.web.assets import Assets
 from grabient_ops.web.auth.build import add_gate, open_door
 from grabient_ops.web.failures import handle_failures
@@ -65,7 +66,7 @@ def create_web(
     api.state.web = web
     api.mount("/static", assets, name="static")
     api.include_router(_pages())
-    add_api(api)
+    add_api(api, Replays(app.store, app.services.now))
     api.include_router(create_webhooks(app))
     add_gate(api, door)
     add_metrics(api)

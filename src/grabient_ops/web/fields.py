@@ -41,6 +41,8 @@ def posted(kind: Callable[..., T]) -> Callable[[Request], Awaitable[T]]:
     Args:
         kind: the dataclass; a page may take the same one from its address. What is ticked in a
             list stands in a tuple.
+
+    The dependency raises InputError for texts that no database takes.
     """
 
     async def read(request: Request) -> T:
@@ -48,6 +50,8 @@ def posted(kind: Callable[..., T]) -> Callable[[Request], Awaitable[T]]:
         given: dict[str, Any] = {}
         for field in fields(kind):  # type: ignore[arg-type]
             texts = [text for text in form.getlist(field.name) if isinstance(text, str)]
+            if any("\0" in text for text in texts):
+                raise InputError(f"{field.name} holds NUL characters")
             if isinstance(field.default, tuple):
                 given[field.name] = tuple(texts)
             elif texts:

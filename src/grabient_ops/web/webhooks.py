@@ -82,4 +82,4 @@ def _heed(app: App, provider: ProviderName, event: _Event) -> None:
         return
     with app.store.write() as connection:
         batch_id = nudge(connection, provider, ids, app.services.now())
-    log.info("webhook", provider=provider, event=event.type, batch=batch_id)
+    log.info("webhook", provider=provider, what=event.type, batch=batch_id)

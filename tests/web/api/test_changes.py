@@ -1,12 +1,24 @@
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import httpx2
+import pytest
 from fastapi.testclient import TestClient
 
 from grabient_ops.app import App
 from grabient_ops.pipeline.prompting import current_prompt
+from grabient_ops.store.notes import list_notes
 from grabient_ops.store.passes import list_passes
 from grabient_ops.store.targets import list_model_targets
 from grabient_ops.web.app import create_web
 from tests.web.api.conftest import HERE, Api
 from tests.web.conftest import HOSTILE
+
+if TYPE_CHECKING:
+    from tests.web.conftest import Served
 
 
 def test_tagging_is_estimated_asked_for_and_written_down(api: Api) -> None:
@@ -118,3 +130,42 @@ def test_a_budget_is_set_and_lifted(api: Api) -> None:
     assert (budget["budget_usd"], budget["prompt_version"]) == (2.5, api.shelf.version)
     assert api.get("/budgets") == [budget]
     assert api.post("/budgets", {"usd": None}) == []
+
+
+def test_two_who_send_the_same_command_at_once_get_one_answer(
+    api: Api, serve: "Callable[..., Served]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def register_slowly(_services: object, content: str, *_: object, **_named: object) -> object:
+        calls.append(content)
+        time.sleep(0.3)
+        return f"version-{len(calls)}", True
+
+    monkeypatch.setattr("grabient_ops.web.api.prompts.register_prompt_text", register_slowly)
+    client = httpx2.Client(base_url=serve(web=api.client.app).url, headers=api.client.headers)
+    wanted = {"content": "x", "message": "y"}
+
+    def post(_: int) -> str:
+        named = {"idempotency-key": "k1"}
+        return client.post("/api/v1/prompts", json=wanted, headers=named).text
+
+    with client, ThreadPoolExecutor(4) as pool:
+        answers = set(pool.map(post, range(4)))
+
+    assert (len(calls), len(answers)) == (1, 1)
+
+
+def test_what_was_answered_is_forgotten_after_a_day(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.post("/errors/retry", {}, key="k1")
+    monkeypatch.setattr("grabient_ops.web.api.replays._KEPT_FOR", timedelta(0))
+
+    assert api.post("/errors/retry", {}, key="k1") == {"requests": 0}
+    with api.shelf.app.store.read() as connection:
+        assert len(list_notes(connection, "replay ")) == 1
+
+
+def test_a_key_has_a_sensible_length(api: Api) -> None:
+    assert "200 characters" in api.post("/errors/retry", {}, 400, key="k" * 201)["detail"]

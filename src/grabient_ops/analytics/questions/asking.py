@@ -27,11 +27,13 @@ class Selection(NamedTuple):
     Attributes:
         prompts: prompt versions, or their beginnings.
         models: model ids, or `provider/model`.
+        sources: `own`, or the systems that answers came from.
     """
 
     prompts: Sequence[str] = ()
     models: Sequence[str] = ()
     runs: Sequence[int] = ()
+    sources: Sequence[str] = ()
 
 
 EVERYTHING = Selection()
@@ -55,7 +57,7 @@ def chosen(
     with warehouse.connection.cursor() as cursor, until_impatient(cursor, warehouse.patience_s):
         ids = {
             "prompt_id": _prompt_ids(cursor, selection.prompts),
-            "model_id": _model_ids(cursor, selection.models),
+            "model_id": _model_ids(cursor, selection.models, selection.sources),
             "run_number": [int(run) for run in selection.runs],
         }
         conditions = [f"{column} IN ({_listed(some)})" for column, some in ids.items() if some]
@@ -124,16 +126,27 @@ def prompt_id(known: Mapping[str, int], word: str) -> int:
     raise InputError(f"{problem} {word!r}; there are {', '.join(sorted(known)) or 'none'}")
 
 
-def _model_ids(cursor: "DuckDBPyConnection", words: Sequence[str]) -> list[int]:
-    known = cursor.execute("SELECT provider, model, model_id FROM models").fetchall()
-    ids = []
-    for word in words:
-        found = [number for provider, name, number in known if word in {name, f"{provider}/{name}"}]
-        if not found:
-            names = sorted(f"{provider}/{name}" for provider, name, _ in known)
-            raise InputError(f"no answer is by {word!r}; there are {', '.join(names) or 'none'}")
-        ids += found
-    return ids
+def _model_ids(
+    cursor: "DuckDBPyConnection", words: Sequence[str], sources: Sequence[str]
+) -> list[int]:
+    """Return the models that words mean, each once for every source that is chosen."""
+    known = cursor.execute("SELECT provider, model, source, model_id FROM models").fetchall()
+    missing = set(sources).difference(source for _, _, source, _ in known)
+    if missing:
+        there = ", ".join(sorted({source for _, _, source, _ in known})) or "none"
+        raise InputError(f"no answer is from {', '.join(sorted(missing))}; there are {there}")
+    ours = [row for row in known if not sources or row[2] in sources]
+    if sources and not words:
+        return [number for *_, number in ours]
+    return [number for word in words for number in _ids_of(ours, word)]
+
+
+def _ids_of(known: Sequence[tuple[str, str, str, int]], word: str) -> list[int]:
+    found = [number for provider, name, _, number in known if word in {name, f"{provider}/{name}"}]
+    if not found:
+        names = sorted({f"{provider}/{name}" for provider, name, _, _ in known})
+        raise InputError(f"no answer is by {word!r}; there are {', '.join(names) or 'none'}")
+    return found
 
 
 def check_category(category: str | None) -> None:

@@ -31,6 +31,7 @@ from grabient_ops.importers.values import (
 )
 from grabient_ops.tagging.embed_text import embed_text
 from grabient_ops.tagging.prompts import PromptKind
+from grabient_ops.tagging.recovery import MAX_CHARS
 
 Document: TypeAlias = dict[str, Any]
 
@@ -137,8 +138,9 @@ def _imported(
     palette = read_known_seed(seed) if isinstance(seed, str) else "It names no palette."
     if isinstance(palette, str):
         return Refused(place, palette, str(seed))
-    stored = document.get("tags")
-    outcome = judge(stored, _text(document.get("error")))
+    response = _text(document.get("tags"))
+    is_short = len(response or "") <= MAX_CHARS
+    outcome = judge(document.get("tags") if is_short else response, _text(document.get("error")))
     if parts and outcome.tags and parts.embed_text is None:
         parts = RefinementParts(parts.source_prompt_versions, parts.input, embed_text(outcome.tags))
     rest = {name: value for name, value in document.items() if name not in _ANSWER_FIELDS}
@@ -153,7 +155,7 @@ def _imported(
         prompt_version=_text(document.get("promptVersion")),
         tags=outcome.tags,
         ambiguous=outcome.ambiguous,
-        response=_text(stored),
+        response=response,
         error_class=outcome.error_class,
         error=outcome.error,
         usage=read_usage({name: _number(n) for name, n in _usage(document).items()}),

@@ -37,6 +37,9 @@ _WORDS: dict[bytes, Value] = {
     b"+infinity": float("inf"), b"-inf": float("-inf"), b"-infinity": float("-inf"),
 }  # fmt: skip
 _LONGEST_INTEGER = 30
+_LONG_ROW = 1 << 16
+_MOST_COLUMNS = 2000
+"""As many as SQLite has by default."""
 
 
 class Guess(str):
@@ -49,14 +52,16 @@ def read_values(row: bytes) -> tuple[Value, ...]:
     """Return the values between the parentheses of a row.
 
     Raises:
-        ValueError: a text is not UTF-8, or the calls do not fit together.
+        ValueError: a text is not UTF-8, the calls do not fit together, or no table has so many.
     """
+    if len(row) > _LONG_ROW and count_values(row) > _MOST_COLUMNS:
+        raise ValueError("No table has so many columns.")
     return tuple(map(_read, _VALUE.findall(row)))
 
 
 def count_values(row: bytes) -> int:
     """Return how many values stand between the parentheses of a row."""
-    return len(_VALUE.findall(row))
+    return sum(1 for _ in _VALUE.finditer(row))
 
 
 @lru_cache(maxsize=256)

@@ -9,7 +9,7 @@ from grabient_ops.importers.d1.choice import Choice, Likes
 from grabient_ops.importers.d1.rows import palette_of, read_palette, read_refinement, read_tags
 from grabient_ops.importers.d1.source import D1Source, DumpSource, Row
 from grabient_ops.importers.d1.sqlite_file import MAGIC, SqliteSource
-from grabient_ops.importers.values import LeftOut, Passed, Place, Record
+from grabient_ops.importers.values import LeftOut, Passed, Place, Record, Refused
 
 _PALETTES = ("palettes", "collections")
 _ANSWERS: Mapping[str, Callable[[Row], Iterator[Record]]] = {
@@ -30,11 +30,13 @@ def read_d1(path: Path, choice: Choice) -> Iterator[Record]:
         InputError: the file cannot be read or holds no table of the site, or the rule chooses
             nothing.
     """
+    first_problem: Refused | None = None
     with _opened(path) as source, closing(Likes(choice)) as likes:
-        yield from source.look()
-        tables = source.survey.columns
-        if not tables.keys() & {*_PALETTES, *_ANSWERS, "likes"}:
-            raise InputError(f"{path} holds no table of the site; is it a dump of its D1 database?")
+        for seen in source.look():
+            first_problem = first_problem or (seen if isinstance(seen, Refused) else None)
+            yield seen
+        if not source.survey.columns.keys() & {*_PALETTES, *_ANSWERS, "likes"}:
+            raise InputError(_explain(path, first_problem))
         yield from likes.read(source)
         yield from _palettes(source, likes)
         for table, read in _ANSWERS.items():
@@ -44,6 +46,12 @@ def read_d1(path: Path, choice: Choice) -> Iterator[Record]:
                 else:
                     yield item
         yield from _passed(source)
+
+
+def _explain(path: Path, problem: Refused | None) -> str:
+    if problem is None:
+        return f"{path} holds no table of the site; is it a dump of its D1 database?"
+    return f"{path} holds no row that can be read; line {problem.place.line}: {problem.reason}"
 
 
 def _palettes(source: D1Source, likes: Likes) -> Iterator[Record]:

@@ -21,6 +21,7 @@ from grabient_ops.web.api import (
     status,
     workflows,
 )
+from grabient_ops.web.api.replays import Replays
 from grabient_ops.web.api.route import ApiRoute, Problem, problems
 
 PREFIX = "/api/v1"
@@ -33,8 +34,14 @@ _MODULES = (
 )  # fmt: skip
 
 
-def add_api(web: FastAPI) -> None:
-    """Serve the API under `/api/v1`, and its description at `/openapi.json`."""
+def add_api(web: FastAPI, replays: Replays) -> None:
+    """Serve the API under `/api/v1`, and its description at `/openapi.json`.
+
+    Args:
+        web: the app.
+        replays: what was answered to commands before.
+    """
+    web.state.replays = replays
     # The gate has asked for the token before; this is what the document says about it.
     bearer = HTTPBearer(auto_error=False, description="As `grabient-ops auth token` prints it.")
     api = APIRouter(

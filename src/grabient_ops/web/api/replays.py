@@ -1,10 +1,13 @@
 """Remembers the answers to commands by their idempotency keys, over restarts too."""
 
+import asyncio
 import json
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
+from weakref import WeakValueDictionary
 
 from fastapi import Request, Response
 from sqlalchemy.engine import Connection
@@ -30,6 +33,12 @@ class Replays:
     def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
         self._store = store
         self._now = now
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def turn(self, request: Request) -> AbstractAsyncContextManager[object]:
+        """Wait for the end of a command with the same key that is being done in this process."""
+        key = request.headers.get(HEADER)
+        return self._turns.setdefault(key, asyncio.Lock()) if key else nullcontext()
 
     async def find(self, request: Request) -> Response | None:
         """Return the former answer to a command, or a refusal; None when it is to be done."""

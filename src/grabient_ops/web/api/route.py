@@ -3,7 +3,7 @@
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any, cast, get_type_hints
+from typing import Any, get_type_hints
 
 from fastapi import Request, Response
 from fastapi.datastructures import DefaultPlaceholder
@@ -19,7 +19,6 @@ from grabient_ops.errors import GrabientError, InputError, ProviderError, StoreE
 from grabient_ops.logs import scrub
 from grabient_ops.web.api.documents import shown
 from grabient_ops.web.api.replays import Replays
-from grabient_ops.web.parts import Web
 from grabient_ops.web.problems import MEDIA_TYPE, problem
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -94,14 +93,14 @@ def _commanding(act: Handler) -> Handler:
     answer = _answering(act)
 
     async def handle(request: Request) -> Response:
-        web = cast("Web", request.app.state.web)
-        replays = Replays(web.app.store, web.app.services.now)
-        found = await replays.find(request)
-        if found is not None:
-            return found
-        done = await answer(request)
-        await replays.keep(request, done)
-        return done
+        replays: Replays = request.app.state.replays
+        async with replays.turn(request):
+            found = await replays.find(request)
+            if found is not None:
+                return found
+            done = await answer(request)
+            await replays.keep(request, done)
+            return done
 
     return handle
 

@@ -21,6 +21,7 @@ Usd: TypeAlias = Annotated[float, Field(ge=0, le=9_000_000, allow_inf_nan=False)
 Count: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000)]
 Runs: TypeAlias = Annotated[int, Field(ge=1, le=1000)]
 ProviderWord: TypeAlias = Literal["openai", "anthropic", "google", "groq"]
+SourceWord: TypeAlias = Literal["own", "d1", "convex"]
 Kind: TypeAlias = Literal["tagging", "refinement"]
 
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=_MOST, description="How many at most.")]
@@ -48,6 +49,9 @@ def selection(
     ] = (),
     model: Annotated[Sequence[Text], Query(max_length=100, description="Only these models.")] = (),
     run: Annotated[Sequence[Number], Query(max_length=100, description="Only these runs.")] = (),
+    source: Annotated[
+        Sequence[SourceWord], Query(max_length=3, description="Only what came from here.")
+    ] = (),
 ) -> Selection:
     """Return which answers a question is about."""
-    return Selection(prompt, model, run)
+    return Selection(prompt, model, run, source)

@@ -65,7 +65,9 @@ class Door:
         session = self.session_of(headers)
         if not session:
             return None
-        is_open = await anyio.to_thread.run_sync(self.sessions.is_open, session)
+        is_open = self.sessions.was_open(session) or await anyio.to_thread.run_sync(
+            self.sessions.is_open, session
+        )
         return Caller("session") if is_open else None
 
     def address_of(self, scope: Scope) -> str:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from grabient_ops.web.live.events import encode_event
 from grabient_ops.web.live.lane import Answer, Lane, Readers
-from grabient_ops.web.live.panel import Pace, Topic, Wanted
+from grabient_ops.web.live.panel import Pace, Wanted
+from grabient_ops.web.live.topics import Topic
 from grabient_ops.web.live.view import View
 
 _EVENTS_KEPT = 256

@@ -1,6 +1,7 @@
 """The views of one pace, read together: in a thread, in one snapshot, one update at a time."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple
@@ -8,8 +9,10 @@ from typing import NamedTuple
 import structlog
 
 from grabient_ops.store.changes import Mark, news
-from grabient_ops.web.live.panel import Topic, Wanted
+from grabient_ops.web.live.memo import Memo
+from grabient_ops.web.live.panel import Wanted
 from grabient_ops.web.live.reading import Reading
+from grabient_ops.web.live.topics import Topic
 from grabient_ops.web.live.view import Pieces, View
 
 log = structlog.get_logger(__name__)
@@ -23,12 +26,12 @@ class Readers(NamedTuple):
     """How panels are read and shown.
 
     Attributes:
-        open: begins a look at the present.
+        open: begins a look at the present, with figures that still hold.
         show: reads a panel and fills its template.
         show_failure: shows that, and why, a panel could not be read.
     """
 
-    open: Callable[[], AbstractContextManager[Reading]]
+    open: Callable[[Memo], AbstractContextManager[Reading]]
     show: Callable[[Wanted, Reading], Pieces]
     show_failure: Callable[[Wanted, Exception], Pieces]
 
@@ -53,6 +56,8 @@ class Lane:
         self._readers = readers
         self._gap_s = gap_s
         self._mark: Mark | None = None
+        self._memo = Memo()
+        self._cost_s = 0.0
         self._touched: set[Topic] = set()
         self._woken = asyncio.Event()
         self._reading = asyncio.Lock()
@@ -64,13 +69,11 @@ class Lane:
 
     async def run(self, publish: Callable[[Sequence[Answer]], None]) -> None:
         """Read what changes, at once and then at the pace of the lane, until cancelled."""
-        loop = asyncio.get_running_loop()
         while True:
             await self._woken.wait()
-            started = loop.time()
             await self.refresh(publish)
             # A store of millions of rows must not have a core to itself.
-            rest_s = min((loop.time() - started) * _REST_OF_COST, _LONGEST_REST_S)
+            rest_s = min(self._cost_s * _REST_OF_COST, _LONGEST_REST_S)
             await asyncio.sleep(max(self._gap_s, rest_s))
 
     async def refresh(
@@ -106,15 +109,21 @@ class Lane:
                 del self.views[item]
 
     def _read(self, views: Sequence[View], touched: set[Topic], now: float) -> list[Answer]:
+        """Read in a thread what is due, and note what that costs the processor."""
+        begun_s = time.thread_time()
         try:
-            with self._readers.open() as reading:
+            with self._readers.open(self._memo) as reading:
                 topics, self._mark = news(reading.connection, self._mark)
+                self._memo.forget(topics | touched)
                 due = [view for view in views if view.is_due(topics | touched, now)]
                 return [self._answer(view, reading) for view in due]
         except Exception as error:
             log.warning("nothing can be read", exc_info=error)
-            self._mark = None  # what was announced meanwhile may have been lost
+            # What was announced meanwhile may have been lost.
+            self._mark, self._memo = None, Memo()
             return [self._failed(view, error) for view in views]
+        finally:
+            self._cost_s = time.thread_time() - begun_s
 
     def _answer(self, view: View, reading: Reading) -> Answer:
         try:

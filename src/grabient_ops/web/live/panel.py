@@ -5,11 +5,8 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
-from grabient_ops.store.changes import Topic as StoreTopic
 from grabient_ops.web.live.reading import Reading
-
-Topic = StoreTopic | Literal["journal", "warehouse", "worker"]
-"""What may change: the store's topics; steps of workflows; a generation of the lake; who works."""
+from grabient_ops.web.live.topics import Topic
 
 Context = Mapping[str, object]
 """What a template is given, by name."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy.engine import Connection
 
 from grabient_ops.app import App
+from grabient_ops.web.live.memo import Memo
+from grabient_ops.web.live.topics import REFINEMENT, TAGGING, Topic
 from grabient_ops.web.worker import WorkerState
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from grabient_ops.pipeline.services import Services
     from grabient_ops.store.progress import Progress
+    from grabient_ops.store.refinements import RefinementProgress
     from grabient_ops.web.answers import Answers
     from grabient_ops.web.finder import Finder
     from grabient_ops.web.lookalikes import Lookalikes
@@ -32,11 +35,14 @@ class Reading:
         worker: who works on the home.
     """
 
-    def __init__(self, room: "ReadingRoom", connection: Connection, closing: ExitStack) -> None:
+    def __init__(
+        self, room: "ReadingRoom", connection: Connection, closing: ExitStack, memo: Memo
+    ) -> None:
         self.app = room.app
         self.connection = connection
         self.worker = room.worker()
         self._room = room
+        self._memo = memo
         self._closing = closing
 
     @property
@@ -44,19 +50,46 @@ class Reading:
         """The parts that the pipeline works with."""
         return self.app.services
 
-    @cached_property
-    def status(self) -> dict[str, Any]:
-        """How far everything is; several panels share one count."""
-        from grabient_ops.pipeline.status import measure_status
-
-        return measure_status(self.connection, self.services, self.progress)
-
-    @cached_property
+    @property
     def progress(self) -> "list[Progress]":
-        """The same by model and run, under the current prompt version."""
+        """How far every model and run is, under the current prompt version."""
         from grabient_ops.pipeline.status import current_progress
 
-        return current_progress(self.connection, self.services)
+        return self.kept(
+            "progress", TAGGING, lambda: current_progress(self.connection, self.services)
+        )
+
+    @property
+    def models(self) -> list[dict[str, Any]]:
+        """The same by model, with tokens and cost, as in `status --json`."""
+        from grabient_ops.pipeline.status import describe_models
+
+        return self.kept(
+            "models",
+            TAGGING,
+            lambda: describe_models(self.connection, self.services, self.progress),
+        )
+
+    @property
+    def refinement(self) -> "RefinementProgress":
+        """How far refinement is with what has been tagged."""
+        from grabient_ops.pipeline.status import current_refinement
+
+        return self.kept(
+            "refinement",
+            REFINEMENT,
+            lambda: current_refinement(self.connection, self.services),
+        )
+
+    def kept(self, name: str, topics: frozenset[Topic], read: Callable[[], T]) -> T:
+        """Read what is costly, or return it as it was read before, while its topics stand still.
+
+        Args:
+            name: of the figure; the same for the same `read`.
+            topics: on which it depends, as those of a panel.
+            read: reads it, from this reading.
+        """
+        return self._memo.get(name, topics, read)
 
     @cached_property
     def warehouse(self) -> "duckdb.DuckDBPyConnection":
@@ -117,15 +150,18 @@ class ReadingRoom:
         self.worker = worker
 
     @contextmanager
-    def open(self) -> Iterator[Reading]:
+    def open(self, memo: Memo | None = None) -> Iterator[Reading]:
         """Begin a look at the present.
+
+        Args:
+            memo: figures that still hold; whoever keeps it forgets what has changed.
 
         Raises:
             StoreError: the store cannot be read.
         """
         with ExitStack() as closing:
             connection = closing.enter_context(self.app.store.read())
-            yield Reading(self, connection, closing)
+            yield Reading(self, connection, closing, memo or Memo())
 
     @cached_property
     def answers(self) -> "Answers":

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
-from grabient_ops.web.live.panel import Topic, Wanted
+from grabient_ops.web.live.panel import Wanted
+from grabient_ops.web.live.topics import Topic
 
 _RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 

@@ -6,20 +6,20 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import psycopg
 import sqlalchemy as sa
 import structlog
 
 from grabient_ops.app import App
 from grabient_ops.store.changes import CHANNEL
 from grabient_ops.web.live.inotify import written
-from grabient_ops.web.live.panel import Topic
+from grabient_ops.web.live.topics import Topic
 
 log = structlog.get_logger(__name__)
 
 _SAFETY_S = 0.25
 _WITHOUT_INOTIFY_S = 0.01
-_SETTLE_S = (0.0, 0.0005, 0.001, 0.002, 0.004)
+_SETTLE_S = (0.0005, 0.001, 0.001, 0.002, 0.002, 0.004, 0.004, 0.008, 0.008, 0.016, 0.032)
+"""A commit is written, then flushed to the disk, and only then to be seen."""
 _RETRY_S = 1.0
 _MANIFEST_S = 0.5
 
@@ -66,6 +66,8 @@ async def watch_sqlite(file: Path, touch: Touch) -> None:
 
 async def watch_postgres(conninfo: str, touch: Touch) -> None:
     """Listen to the store's announcements until cancelled; connect again when hung up on."""
+    import psycopg
+
     while True:
         try:
             connection = await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
@@ -117,27 +119,42 @@ async def _follow_sqlite(file: Path, touch: Touch) -> None:
 async def _touch_at_commits(
     connection: sqlite3.Connection, written: asyncio.Event | None, touch: Touch
 ) -> None:
-    seen = None
+    seen = -1
+    pauses: tuple[float, ...] = ()
     while True:
-        version = await _settled_version(connection, seen)
+        version = await _version_after(connection, seen, pauses)
         if version != seen:
             seen = version
             touch()
-        if written is None:
-            await asyncio.sleep(_WITHOUT_INOTIFY_S)
-            continue
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(written.wait(), _SAFETY_S)
-        written.clear()
+        pauses = _SETTLE_S if await _is_written(written) else ()
 
 
-async def _settled_version(connection: sqlite3.Connection, seen: int | None) -> int:
-    """Return the data version; look a few times, for a commit is written before it is visible."""
-    version = 0
-    for pause in _SETTLE_S:
-        if pause:
-            await asyncio.sleep(pause)
-        (version,) = connection.execute("PRAGMA data_version").fetchone()
+async def _is_written(written: asyncio.Event | None) -> bool:
+    """Wait for a write; False after a while without one."""
+    if written is None:
+        await asyncio.sleep(_WITHOUT_INOTIFY_S)
+        return False
+    try:
+        await asyncio.wait_for(written.wait(), _SAFETY_S)
+    except TimeoutError:
+        return False
+    written.clear()
+    return True
+
+
+async def _version_after(
+    connection: sqlite3.Connection, seen: int, pauses: tuple[float, ...]
+) -> int:
+    """Return the data version; while it is the one that was seen, look again after each pause."""
+    version = _data_version(connection)
+    for pause in pauses:
         if version != seen:
             break
+        await asyncio.sleep(pause)
+        version = _data_version(connection)
+    return version
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA data_version").fetchone()[0]
     return version

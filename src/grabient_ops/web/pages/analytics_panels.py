@@ -21,8 +21,9 @@ from grabient_ops.analytics.warehouse import EmptyLakeError
 from grabient_ops.store.spent import Spent, list_spent
 from grabient_ops.tagging.vocabulary import CATEGORIES, FIELDS
 from grabient_ops.web.charts import Cell, Curve, Point, curve, matrix
-from grabient_ops.web.live.panel import Context, Panel, Topic
+from grabient_ops.web.live.panel import Context, Panel
 from grabient_ops.web.live.reading import Reading
+from grabient_ops.web.live.topics import Topic
 from grabient_ops.web.prices import prices_of
 
 T = TypeVar("T")

@@ -16,8 +16,9 @@ from grabient_ops.store.history import list_asked_models
 from grabient_ops.store.responses import count_strays
 from grabient_ops.tagging.outcome import ErrorClass
 from grabient_ops.web.fields import Number, OnceKey, Word, posted
-from grabient_ops.web.live.panel import Context, Panel, Topic
+from grabient_ops.web.live.panel import Context, Panel
 from grabient_ops.web.live.reading import Reading
+from grabient_ops.web.live.topics import Topic
 from grabient_ops.web.page import Page
 from grabient_ops.web.parts import Parts, Web
 from grabient_ops.web.replies import Reply

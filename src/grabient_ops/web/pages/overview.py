@@ -1,30 +1,37 @@
 """The first page: how far everything is, what it has cost, what goes wrong."""
 
+from grabient_ops.pipeline.status import current_run, sum_runs
 from grabient_ops.store.batches import list_batches
 from grabient_ops.store.error_pages import browse_errors
-from grabient_ops.store.progress import Progress
+from grabient_ops.store.palettes import count_palettes
+from grabient_ops.store.progress import Progress, count_batches
 from grabient_ops.store.spending import measure_spending
 from grabient_ops.tagging.prompts import PromptKind
 from grabient_ops.web.journey import STAGES, journey
-from grabient_ops.web.live.panel import Context, Panel, Topic
+from grabient_ops.web.live.panel import Context, Panel
 from grabient_ops.web.live.reading import Reading
+from grabient_ops.web.live.topics import REFINEMENT, TAGGING, Topic
 from grabient_ops.web.page import Nothing, Page
 
 _BATCHES = 12
 _ERRORS = 6
-_COUNTED: frozenset[Topic] = frozenset(
-    {"palettes", "prompts", "targets", "batches", "responses", "refinements", "budgets"}
-)
+_CARDS: frozenset[Topic] = REFINEMENT | {"batches", "budgets"}
 
 
 def _read_cards(reading: Reading, _params: Nothing) -> Context:
-    status = reading.status
+    runs = sum_runs(reading.progress)
     return {
-        "status": status,
+        "palettes": reading.kept(
+            "palettes", frozenset({"palettes"}), lambda: count_palettes(reading.connection)
+        ),
+        "refined": reading.refinement.refined,
+        "runs": runs,
+        "current_run": current_run(reading.progress),
         "totals": {
-            key: sum(run[key] for run in status["runs"])
+            key: sum(run[key] for run in runs)
             for key in ("expected", "succeeded", "failed", "pending")
         },
+        "waiting": count_batches(reading.connection).get("waiting", 0),
         "spending": measure_spending(reading.connection),
     }
 
@@ -33,8 +40,11 @@ def _read_models(reading: Reading, _params: Nothing) -> Context:
     runs: dict[tuple[str, str], list[Progress]] = {}
     for item in reading.progress:
         runs.setdefault((item.provider, item.model), []).append(item)
-    models = reading.status["models"]
-    return {"models": [(m, runs.get((m["provider"], m["model"]), [])) for m in models]}
+    return {
+        "models": [
+            (model, runs.get((model["provider"], model["model"]), [])) for model in reading.models
+        ]
+    }
 
 
 def _read_workflows(reading: Reading, _params: Nothing) -> Context:
@@ -58,8 +68,8 @@ PAGE = Page(
     template="overview.html",
     params=Nothing,
     panels=(
-        Panel("overview-cards", _COUNTED, "overview/cards.html", _read_cards),
-        Panel("overview-models", _COUNTED, "overview/models.html", _read_models),
+        Panel("overview-cards", _CARDS, "overview/cards.html", _read_cards),
+        Panel("overview-models", TAGGING, "overview/models.html", _read_models),
         Panel(
             "overview-workflows", frozenset({"batches"}), "overview/workflows.html", _read_workflows
         ),

@@ -142,14 +142,15 @@ def _read_answers(reading: Reading, shown: Shown) -> Context:
 
 def _answers(reading: Reading, shown: Shown) -> list[AnswerRow]:
     provider, _, model = shown.model.partition("/")
-    return answers_about(
+    answers = answers_about(
         reading.connection,
         shown.seed,
         prompt_version=shown.prompt or None,
         provider=provider or None,
         model=model or None,
-        run_number=shown.run,
     )
+    # Not asked of the store: PostgreSQL refuses to look for a number that its column cannot hold.
+    return [answer for answer in answers if shown.run in {None, answer.run_number}]
 
 
 def _sum_costs(answers: Sequence[AnswerRow]) -> int | None:

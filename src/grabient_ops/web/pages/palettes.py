@@ -13,8 +13,9 @@ from grabient_ops.store.browsing import PaletteCard, State, browse_palettes, car
 from grabient_ops.store.palettes import count_palettes
 from grabient_ops.web.chrome import CHROME
 from grabient_ops.web.fields import Word
-from grabient_ops.web.live.panel import Context, Panel, Topic, Wanted
+from grabient_ops.web.live.panel import Context, Panel, Wanted
 from grabient_ops.web.live.reading import Reading
+from grabient_ops.web.live.topics import Topic
 from grabient_ops.web.page import Page
 
 _PER_PAGE = 60

@@ -12,8 +12,9 @@ from grabient_ops.pipeline.prompting import builtin_prompt, current_prompt, regi
 from grabient_ops.store.prompts import get_prompt, list_prompts
 from grabient_ops.tagging.prompts import PromptKind
 from grabient_ops.web.fields import OnceKey, posted
-from grabient_ops.web.live.panel import Context, Panel, Topic
+from grabient_ops.web.live.panel import Context, Panel
 from grabient_ops.web.live.reading import Reading
+from grabient_ops.web.live.topics import Topic
 from grabient_ops.web.page import Nothing, Page
 from grabient_ops.web.parts import Parts
 from grabient_ops.web.replies import Reply
@@ -102,8 +103,6 @@ def _register(web: Parts, new: New) -> tuple[str, bool]:
     if len(message) > _MOST_MESSAGE or len(content) > _MOST_CHARACTERS:
         raise InputError(f"a prompt has at most {_MOST_CHARACTERS:,} characters, and its line "
                          f"{_MOST_MESSAGE}")  # fmt: skip
-    if "\0" in content + message:
-        raise InputError("it holds NUL characters, which no prompt does")
     return register_prompt_text(web.app.services, content, message, use=bool(new.use), kind=kind)
 
 

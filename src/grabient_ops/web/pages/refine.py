@@ -82,7 +82,7 @@ class Refiner(NamedTuple):
 
 
 def _read_state(reading: Reading, _asked: Asked) -> Context:
-    return {"refinement": reading.status["refinement"]}
+    return {"refinement": reading.refinement}
 
 
 def _read_frame(reading: Reading, asked: Asked) -> Context:

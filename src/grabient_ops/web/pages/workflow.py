@@ -17,8 +17,9 @@ from grabient_ops.pipeline.recovery import (
 from grabient_ops.store.batches import Batch, count_requests
 from grabient_ops.store.responses import count_strays
 from grabient_ops.web.journey import STAGES, journey
-from grabient_ops.web.live.panel import Context, Panel, Topic
+from grabient_ops.web.live.panel import Context, Panel
 from grabient_ops.web.live.reading import Reading
+from grabient_ops.web.live.topics import Topic
 from grabient_ops.web.page import Page
 from grabient_ops.web.parts import Parts, Web
 from grabient_ops.web.replies import Reply

@@ -57,8 +57,8 @@
   }, FIRST_TRY_MS * 4);
 
   // What people have opened stays open: the server does not know of it.
-  htmx.registerExtension("keep-open", {
+  document.addEventListener("DOMContentLoaded", () => htmx.registerExtension("keep-open", {
     htmx_before_morph_attr: (element, detail) =>
       !(detail.attrName === "open" && element.matches("details, dialog")),
-  });
+  }));
 })();

@@ -1,0 +1,169 @@
+"""Several workers on one PostgreSQL, driven, hurt and judged from outside."""
+
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from benchmarks.arena import COMMAND, Home, Sandbox, kill_hard
+
+_PATIENCE_S = 120.0
+_KEY = "prompt_version, provider, model, run_number, seed"
+
+
+@dataclass
+class Fleet:
+    """Workers with homes of their own, as on machines of their own.
+
+    Attributes:
+        folder: of the homes.
+        url: of the database.
+        sandbox: the providers, and the ledger of what was bought.
+        lease_s: silence after which a worker is taken for dead.
+        env: further variables of all commands.
+    """
+
+    folder: Path
+    url: str
+    sandbox: Sandbox
+    lease_s: float = 2.0
+    env: Mapping[str, str] = field(default_factory=dict)
+    workers: dict[int, subprocess.Popen[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Connect from outside."""
+        self._engine = sa.create_engine(self.url, pool_pre_ping=True)
+        self.operator = self.home("operator")
+
+    def home(self, name: str) -> Home:
+        """Return the home of a machine."""
+        shared = {
+            "GRABIENT_OPS_DATABASE_URL": self.url,
+            "GRABIENT_OPS_LEASE_SECONDS": str(self.lease_s),
+        }
+        return Home(self.folder / name, {**self.sandbox.env, **shared, **self.env})
+
+    def start(self, number: int) -> None:
+        """Start the worker of a machine, or start it again."""
+        home = self.home(f"machine-{number}")
+        home.path.mkdir(parents=True, exist_ok=True)
+        with (home.path / "log").open("a") as log:
+            self.workers[number] = subprocess.Popen(
+                [*COMMAND, "worker"],
+                env=home.environment,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+
+    def kill(self, number: int) -> None:
+        """`kill -9` a worker."""
+        kill_hard(self.workers.pop(number))
+
+    def send(self, number: int, what: signal.Signals) -> None:
+        """Send a worker, and nobody else, a signal."""
+        self.workers[number].send_signal(what)
+
+    def stop(self) -> None:
+        """End what still runs."""
+        for worker in self.workers.values():
+            worker.send_signal(signal.SIGCONT)
+            kill_hard(worker)
+        self.workers.clear()
+        self._engine.dispose()
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Query the database."""
+        with self._engine.connect() as connection:
+            return [tuple(row) for row in connection.exec_driver_sql(sql)]
+
+    def open_batches(self) -> int:
+        """How many batches have not ended."""
+        [(number,)] = self.rows("SELECT count(*) FROM batches WHERE ended_at IS NULL")
+        return int(number)
+
+    def is_done(self) -> bool:
+        """Whether every request has ended, and nothing can be asked again."""
+        runs = self.operator.json("status")["runs"]
+        return bool(runs) and not any(run["pending"] for run in runs) and not self.open_batches()
+
+    def executor(self, number: int) -> str:
+        """Return the executor id of a running worker; "" as long as it has none."""
+        pid = self.workers[number].pid
+        found = self.rows(f"SELECT id FROM workers WHERE id LIKE '%%:{pid}:%%'")  # noqa: S608 - ours
+        return str(found[0][0]) if found else ""
+
+    def work_of(self, executor: str) -> int:
+        """How many workflows are journaled as running in an executor."""
+        [(number,)] = self.rows(
+            "SELECT count(*) FROM dbos.workflow_status WHERE status IN ('PENDING', 'ENQUEUED') "
+            f"AND executor_id = '{executor}'"  # noqa: S608 - ours
+        )
+        return int(number)
+
+
+def until(condition: Callable[[], object], timeout_s: float = _PATIENCE_S) -> float:
+    """Wait for something; return for how long.
+
+    Raises:
+        TimeoutError: it did not come about.
+    """
+    began = time.monotonic()
+    while not condition():
+        if time.monotonic() - began > timeout_s:
+            raise TimeoutError
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def kill_at_random(fleet: Fleet, kills: int, instants: random.Random) -> list[float]:
+    """Kill workers at random instants and start them again; return the takeover times, in s.
+
+    Each time ends when no workflow is left to the dead one.
+    """
+    takeovers: list[float] = []
+    for _ in range(kills):
+        time.sleep(instants.uniform(0.2, 1.5))
+        victim = instants.choice(sorted(fleet.workers))
+        until(lambda number=victim: fleet.executor(number))  # type: ignore[misc]
+        executor = fleet.executor(victim)
+        fleet.kill(victim)
+        if fleet.work_of(executor):
+            takeovers.append(until(lambda dead=executor: not fleet.work_of(dead), 60))  # type: ignore[misc]
+        fleet.start(victim)
+    return takeovers
+
+
+def find_faults(fleet: Fleet) -> list[str]:
+    """Compare store, journal and ledger; return what is wrong."""
+    ledger = fleet.sandbox.ledger()
+    bought = [batch["id"] for batch in ledger["batches"]]
+    known = [row[0] for row in fleet.rows("SELECT provider_batch_id FROM batches")]
+    [(answers,)] = fleet.rows("SELECT count(*) FROM palette_tags WHERE response IS NOT NULL")
+    [(asked,)] = fleet.rows("SELECT sum(request_count) FROM batches")
+    checks = {
+        f"bought {len(bought)} batches, know {len(known)}": sorted(bought) == sorted(map(str, known)),
+        f"billed {ledger['requests_billed']}, kept {answers}": ledger["requests_billed"] == answers,
+        f"asked {asked}": asked == sum(batch["requests"] for batch in ledger["batches"])
+        if ledger["batches"] and "requests" in ledger["batches"][0]
+        else True,
+        "open requests": not fleet.rows("SELECT 1 FROM requests WHERE state = 'open'"),
+        "answered twice": not fleet.rows(
+            f"SELECT 1 FROM palette_tags WHERE error_class IS NULL GROUP BY {_KEY} "  # noqa: S608
+            "HAVING count(*) > 1"
+        ),
+        "strays": not fleet.rows("SELECT 1 FROM stray_results"),
+        "undelivered endings": not fleet.rows("SELECT 1 FROM completions WHERE delivered_at IS NULL"),
+        "journal": not fleet.rows(
+            "SELECT 1 FROM batches b LEFT JOIN dbos.workflow_status w "
+            "ON w.workflow_uuid = b.workflow_id WHERE w.status IS DISTINCT FROM 'SUCCESS'"
+        ),
+    }
+    return [name for name, is_right in checks.items() if not is_right]

@@ -1,0 +1,71 @@
+"""`grabient-ops db`."""
+
+import fcntl
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from grabient_ops.cli.common import Json, console, print_json, print_line
+from grabient_ops.errors import InputError, StoreError
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Care for the database.")
+
+
+@app.callback()
+def _group() -> None:
+    """Keep `copy` a word of its own while it is the only one."""
+
+
+@app.command()
+def copy(
+    source: Annotated[str, typer.Argument(help="sqlite:////folder/store.sqlite, or PostgreSQL.")],
+    target: Annotated[str, typer.Argument(help="postgresql://user@host/db, without tables.")],
+    as_json: Json = False,
+) -> None:
+    """Move the store to another database; a worker started there goes on with all batches."""
+    from grabient_ops.settings import with_driver
+    from grabient_ops.store.engine import open_store
+    from grabient_ops.store.moving import move_store
+
+    with _not_worked_on(with_driver(source)), _progress() as show:
+        old, new = open_store(with_driver(source)), open_store(with_driver(target))
+        counts = move_store(old, new, show)
+    if as_json:
+        print_json({"target": new.url, "rows": counts})
+        return
+    print_line(f"{sum(counts.values()):,} rows are in {new.url} now; the old store is closed")
+    print_line("set GRABIENT_OPS_DATABASE_URL to it, and start the worker")
+
+
+@contextmanager
+def _not_worked_on(url: str) -> Iterator[None]:
+    """Hold the lock of the worker of a SQLite home; PostgreSQL knows its workers itself."""
+    if not url.startswith("sqlite"):
+        yield
+        return
+    file = Path(url.partition("///")[2])
+    if not file.is_file():
+        raise InputError(f"there is no store at {file}")
+    with (file.parent / "worker.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreError(f"a worker holds {file.parent}; stop it before it is moved") from error
+        yield
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=console(stderr=True)) as progress:
+        bar = progress.add_task("rows", total=None)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)

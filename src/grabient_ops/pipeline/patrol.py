@@ -1,0 +1,59 @@
+"""Finds workflows that nobody runs any more, and puts them where a living worker takes them up."""
+
+import time
+from collections.abc import Collection
+
+import structlog
+from dbos import DBOS, WorkflowStatus
+
+from grabient_ops.pipeline.leases import Tenure
+from grabient_ops.pipeline.recovery import WORKFLOW_NAME
+
+log = structlog.get_logger(__name__)
+_AT_LEAST_EVERY_S = 30.0
+_STRANDED_AFTER_S = 25.0
+
+
+class Patrol:
+    """Looks after the workflows of dead workers, and after our own that were lost."""
+
+    def __init__(self, tenure: Tenure, running: Collection[str]) -> None:
+        self._tenure = tenure
+        self._running = running
+        self._members: tuple[str, ...] = ()
+        self._next = time.monotonic() + _AT_LEAST_EVERY_S
+        self._stranded: dict[str, float] = {}
+
+    def look(self) -> None:
+        """Look when the workers have changed, and every half minute."""
+        members = tuple(self._tenure.members)
+        now = time.monotonic()
+        if members == self._members and now < self._next:
+            return
+        self._members, self._next = members, now + _AT_LEAST_EVERY_S
+        pending = DBOS.list_workflows(
+            name=WORKFLOW_NAME, status="PENDING", limit=None, load_input=False, load_output=False
+        )
+        if self._tenure.leads:
+            self._take_over({row.executor_id or "" for row in pending})
+        self._watch_own([row for row in pending if row.executor_id == self._tenure.id], now)
+
+    def _take_over(self, executors: Collection[str]) -> None:
+        dead = self._tenure.find_dead(executors)
+        if dead:
+            taken = DBOS._recover_pending_workflows(dead)  # noqa: SLF001 - a test pins it
+            log.warning("took over", workers=dead, workflows=len(taken))
+
+    def _watch_own(self, pending: list[WorkflowStatus], now: float) -> None:
+        """Run again what is ours, but has not been running for a while."""
+        stranded = [
+            row.workflow_id
+            for row in pending
+            if row.workflow_id.removeprefix("batch-") not in self._running
+        ]
+        since = {workflow_id: self._stranded.get(workflow_id, now) for workflow_id in stranded}
+        for workflow_id, began in since.items():
+            if now - began >= _STRANDED_AFTER_S:
+                log.error("a workflow was lost, and goes on", workflow=workflow_id)
+                DBOS.resume_workflow(workflow_id)
+        self._stranded = since

@@ -1,0 +1,1 @@
+"""A small Convex deployment: documents, their history, both streaming exports, and a mutation."""

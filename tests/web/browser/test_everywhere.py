@@ -1,0 +1,94 @@
+"""What holds for every page in a browser: it fits, it can be read, it asks nobody else."""
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from grabient_ops.web.pages import PAGES
+from tests.web.browser.conftest import PageOpener
+from tests.web.conftest import Served
+
+PATHS = [page.path for page in PAGES]
+VIEWS = ("prompts", "agreement", "accuracy", "convergence", "cost", "errors")
+_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+
+
+@cache
+def axe() -> str:
+    """The script that looks for what people with disabilities would stumble over."""
+    return (files("axe_playwright_python") / "axe.min.js").read_text()
+
+
+def visit(page: Page, address: str) -> None:
+    """Open a page and wait until all of it is there."""
+    page.goto(address)
+    expect(page.locator("#connection")).to_have_text("live")
+    expect(page.locator(".loading")).to_have_count(0)
+
+
+def complaints(page: Page) -> list[str]:
+    """Return what axe finds, with the elements it is about."""
+    page.evaluate(axe())
+    options = {"runOnly": _RULES, "resultTypes": ["violations"]}
+    found: dict[str, Any] = page.evaluate("options => axe.run(document, options)", options)
+    return [
+        f"{rule['id']}: {node['html'][:200]}: {node['failureSummary']}"
+        for rule in found["violations"]
+        for node in rule["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", PATHS)
+def test_every_page_can_be_read_by_everybody(
+    full: Served, addresses: dict[str, str], open_page: PageOpener, path: str, scheme: str
+) -> None:
+    page = open_page(1280, scheme)
+    visit(page, full.url + addresses[path])
+
+    assert complaints(page) == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("path", PATHS)
+def test_every_page_fits(
+    full: Served, addresses: dict[str, str], open_page: PageOpener, path: str, width: int
+) -> None:
+    page = open_page(width)
+    visit(page, full.url + addresses[path])
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator(".failure").count() == 0
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_chart_can_be_read_by_everybody(
+    full: Served, open_page: PageOpener, view: str
+) -> None:
+    page = open_page(390, "dark")
+    visit(page, f"{full.url}/analytics?view={view}")
+
+    assert complaints(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_menu_opens_on_a_phone_and_by_the_keyboard(full: Served, open_page: PageOpener) -> None:
+    page = open_page(390)
+    visit(page, full.url)
+    expect(page.get_by_role("link", name="Analytics")).to_be_hidden()
+    page.get_by_role("button", name="Menu").press("Enter")
+
+    expect(page.get_by_role("link", name="Analytics")).to_be_visible()
+    page.get_by_role("link", name="Analytics").click()
+    expect(page.get_by_role("heading", name="Analytics")).to_be_visible()
+
+
+def test_the_theme_is_kept(full: Served, page: Page) -> None:
+    visit(page, full.url)
+    page.get_by_role("button", name="Switch between light and dark").click()
+    page.reload()
+
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
