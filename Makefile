@@ -9,10 +9,12 @@ READY       := $(VENV)/.ready
 # Apache Spark is large, and is tested only where there is Java: a stage of its own.
 SPARK_READY := $(if $(shell command -v java 2>/dev/null),$(VENV)/.ready-spark)
 DEMO_HOME   ?= .demo
+# Everything else works on values, or on databases of its own choice.
+ON_BOTH     := tests/store tests/pipeline tests/cli tests/durability
 
 .PHONY: help
 help:  ## show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 # The stamp is touched last, so a set-up that was cut off starts again.
 $(READY): requirements/bootstrap.txt requirements/dev.txt pyproject.toml
@@ -36,9 +38,21 @@ setup: $(READY)  ## make the virtual environment, or repair it
 demo: $(READY)  ## set up, then run the main job against the built-in sandbox
 	GRABIENT_OPS_HOME=$(DEMO_HOME) $(BIN)/grabient-ops demo $(ARGS)
 
+# Pages are looked at with the system's Chromium. Where it may not be installed, their tests say so.
+.PHONY: browser
+browser:
+	@for name in chromium chromium-browser google-chrome-stable google-chrome; do \
+	  if command -v $$name >/dev/null; then exit 0; fi; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends \
+	    chromium fonts-noto-color-emoji fonts-wqy-zenhei >/dev/null || true; fi
+
 .PHONY: test
-test: $(READY) $(SPARK_READY)  ## set up, then run the tests
+test: $(READY) $(SPARK_READY) browser  ## set up, then run the tests; what keeps data also on PostgreSQL
 	$(BIN)/python -m pytest $(ARGS)
+ifndef ARGS
+	$(BIN)/python -m pytest --database postgresql $(ON_BOTH)
+endif
 
 .PHONY: lint
 lint: $(READY) $(SPARK_READY)  ## formatting, lint, types, import layers
@@ -59,6 +73,10 @@ bench: $(READY)  ## speed as ratios; writes docs/benchmarks.md
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/bench.txt
 	$(BIN)/python -m benchmarks.run $(ARGS)
 
+.PHONY: screenshots
+screenshots: $(READY) browser  ## pictures of every page; writes docs/screenshots
+	$(BIN)/python -m benchmarks.screenshots $(ARGS)
+
 .PHONY: pins
 pins: $(READY)  ## choose new versions; writes names, versions and hashes, never a host
 	$(BIN)/uv pip compile --upgrade --quiet --generate-hashes --no-header --group dev \
@@ -67,6 +85,10 @@ pins: $(READY)  ## choose new versions; writes names, versions and hashes, never
 	  -o requirements/spark.txt requirements/spark.in
 	$(BIN)/uv pip compile --upgrade --quiet --generate-hashes --no-header -c requirements/dev.txt \
 	  -o requirements/bench.txt requirements/bench.in
+
+.PHONY: audit
+audit: $(READY)  ## what is known against the pins; writes dist/sbom.cdx.json
+	$(BIN)/python -m benchmarks.supply
 
 .PHONY: clean
 clean:  ## remove the virtual environment and the demo's home

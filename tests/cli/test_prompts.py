@@ -48,7 +48,7 @@ def test_each_stage_has_its_own_prompt_in_use(ops: "Ops", prompt_file: str) -> N
     assert rows[VERSION]["kind"] == "refinement"
     assert rows[VERSION]["current"]
     assert rows[BUILTIN.version]["current"]
-    again = ops("prompts", "register", prompt_file, "-m", "mine", ok=False)
+    again = ops("prompts", "register", prompt_file, "-m", "mine")
     assert "is registered as a refinement prompt" in again.err
     back = ops("prompts", "use", "builtin", "--kind", "refinement", "--json")
     assert back.json()["version"] == refinement_prompt().version

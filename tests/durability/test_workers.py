@@ -77,13 +77,12 @@ def test_a_worker_that_was_stopped_for_long_ends_without_having_done_anything(
 ) -> None:
     _asked(fleet, 3)
     fleet.start(1)
-    until(lambda: sandbox.ledger()["batches"])
     fleet.start(2)
-    until(lambda: fleet.executor(2))
+    until(lambda: fleet.executor(1) and fleet.executor(2) and sandbox.ledger()["batches"])
     sleeper = fleet.executor(1)
 
     fleet.send(1, signal.SIGSTOP)
-    until(lambda: not fleet.work_of(sleeper))
+    until(lambda: not fleet.executor(1) and not fleet.work_of(sleeper))
     fleet.send(1, signal.SIGCONT)
 
     assert fleet.workers[1].wait(20) == 1

@@ -251,6 +251,14 @@ class Lab:
             add_palettes(connection, rows, self.clock())
         return seeds
 
+    def forget_journal(self) -> None:
+        """Lose the journal, as a restored backup of the store does."""
+        for file in self.folder.glob("journal.sqlite*"):
+            file.unlink()
+        if not self.journal_url.startswith("sqlite"):
+            with self.store.write() as connection:
+                connection.execute(sa.text("DELETE FROM dbos.workflow_status"))
+
     def want(self, *providers: ProviderName, runs: int = 1) -> str:
         """Ask for all palettes to be tagged; return the prompt version."""
         models = [self.model(name) for name in providers or ("openai",)]

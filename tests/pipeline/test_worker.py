@@ -98,9 +98,12 @@ def test_a_pass_of_two_runs_at_four_providers_goes_through(lab: "Lab") -> None:
     assert list(lab.services.spool.iterdir()) == []
 
 
-def test_without_work_the_worker_does_not_even_open_the_journal(lab: "Lab") -> None:
+def test_without_work_the_worker_does_not_even_open_the_journal(
+    lab: "Lab", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("grabient_ops.pipeline.worker.launch_journal", pytest.fail)
+
     assert _work(lab) == DONE
-    assert not (lab.folder / "journal.sqlite").exists()
 
 
 def test_the_journal_of_a_batch_does_not_grow_with_the_wait(lab: "Lab") -> None:
@@ -222,8 +225,7 @@ def test_a_stopped_batch_goes_on_when_it_is_resumed(lab: "Lab") -> None:
 
 def test_a_stopped_batch_goes_on_although_the_journal_has_forgotten_it(lab: "Lab") -> None:
     batch = _stopped(lab)
-    for file in lab.folder.glob("journal.sqlite*"):
-        file.unlink()
+    lab.forget_journal()
 
     assert _work(lab) == DONE
     assert _outcome(lab) == [(1, None)] * 2

@@ -6,7 +6,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
@@ -25,14 +25,13 @@ from grabient_ops.app import App
 from grabient_ops.palettes.bundled import bundled_seeds
 from grabient_ops.pipeline.prompting import builtin_prompt
 from grabient_ops.settings import Settings
-from grabient_ops.store.batches import reserve_batch, update_batch
+from grabient_ops.store.batches import list_batches, reserve_batch, update_batch
 from grabient_ops.store.changes import announce
 from grabient_ops.store.palettes import NewPalette, add_palettes
 from grabient_ops.store.prompts import PromptVersion, register_prompt
 from grabient_ops.store.tables import palette_tag_refined, palette_tags, targets
 from grabient_ops.store.targets import ModelTarget, Unanswered
 from grabient_ops.web.app import create_web
-from grabient_ops.web.pages import PAGES
 from grabient_ops.web.parts import Web
 from grabient_ops.web.server import listen
 
@@ -109,6 +108,11 @@ class Shelf:
             update_batch(connection, batch_id, NOW, state=state, **values)
         return batch_id
 
+    def any_batch(self) -> str:
+        """Return the id of a batch."""
+        with self.app.store.read() as connection:
+            return list_batches(connection, limit=1)[0].id
+
     def update(self, batch_id: str, **values: object) -> None:
         """Change columns of a batch, as a step of its workflow does."""
         with self.app.store.write() as connection:
@@ -167,7 +171,7 @@ def shelf(app: App) -> Shelf:
 
 EXAMPLES: dict[str, Callable[[Shelf], str]] = {
     "/palettes/{seed}": lambda _shelf: f"/palettes/{quote(SEEDS[0], safe='')}",
-    "/workflows/{id}": lambda shelf: f"/workflows/{shelf.batch('a palette of its own')}",
+    "/workflows/{id}": lambda shelf: f"/workflows/{shelf.any_batch()}",
     "/prompts/{version}": lambda shelf: f"/prompts/{shelf.version}",
 }
 """Path of a page with parameters -> an address of it, once the shelf is filled."""
@@ -315,10 +319,9 @@ def served(serve: Callable[..., Served]) -> Served:
     return serve()
 
 
-@pytest.fixture(scope="module")
-def full(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One dashboard for many tests, of a home with something of everything; not to be changed."""
-    app = open_app(shutil.copytree(empty_home, tmp_path_factory.mktemp("full") / "home"))
+@contextmanager
+def serving_full(app: App) -> Iterator[Served]:
+    """Serve a home with something of everything."""
     Shelf(app).fill()
     served = Served(app)
     yield served
@@ -327,12 +330,29 @@ def full(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(scope="module")
-def addresses(full: Served) -> dict[str, str]:
-    """Path of every page -> an address of it, at `full`."""
-    shelf = Shelf(full.web.app)
-    return {
-        page.path: EXAMPLES[page.path](shelf) if "{" in page.path else page.path for page in PAGES
-    }
+def full(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One dashboard for many tests, of a home with something of everything; not to be changed."""
+    home = shutil.copytree(empty_home, tmp_path_factory.mktemp("full") / "home")
+    with serving_full(open_app(home)) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def full_on_sqlite(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The same on SQLite, whatever database the other tests are on."""
+    home = shutil.copytree(empty_home, tmp_path_factory.mktemp("full-on-sqlite") / "home")
+    with serving_full(App(Settings(home=home))) as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def address_of() -> Callable[[str, Served], str]:
+    """Path of a page -> an address of it, at a dashboard that is full."""
+
+    def address(path: str, served: Served) -> str:
+        return EXAMPLES[path](Shelf(served.web.app)) if "{" in path else path
+
+    return address
 
 
 @pytest.fixture

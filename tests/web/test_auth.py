@@ -131,7 +131,7 @@ def test_a_file_that_is_none_of_ours_is_refused(home: Path, content: str) -> Non
 
 def test_tokens_have_names_and_end_by_them(home: Path) -> None:
     token = add_token(home, "ci")
-    credentials = Credentials(Settings())
+    credentials = Credentials(Settings(home=home))
     assert credentials.find_token(token)
     with pytest.raises(InputError, match="there is a token 'ci'"):
         add_token(home, "ci")
@@ -144,13 +144,12 @@ def test_tokens_have_names_and_end_by_them(home: Path) -> None:
 
 
 def test_settings_go_before_the_file(home: Path) -> None:
-    settings = Settings(web_password_hash=quick_hash("another one"), api_token="t" * 24)
+    settings = Settings(home=home, web_password_hash=quick_hash("another one"), api_token="t" * 24)
     credentials = Credentials(settings)
 
     assert credentials.find_secret("another one")
     assert credentials.find_secret("t" * 24)
     assert not credentials.find_secret(PASSWORD)
-    assert home == settings.home
 
 
 @pytest.mark.parametrize("policy", [EVERYWHERE, choose_policy("127.0.0.1", "http://ops.example")])

@@ -13,9 +13,9 @@ from grabient_ops.web.app import NO_WORKER
 from grabient_ops.web.live.hub import Hub
 from grabient_ops.web.live.lane import Readers
 from grabient_ops.web.live.panel import Pace, Panel, Wanted
-from grabient_ops.web.live.topics import Topic
 from grabient_ops.web.live.reading import Reading, ReadingRoom
 from grabient_ops.web.live.stream import follow
+from grabient_ops.web.live.topics import Topic
 from grabient_ops.web.live.view import Pieces
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ async def _first(events: Any) -> str:  # noqa: ANN401 - an async generator
 
 
 async def _until(is_so: Callable[[], bool]) -> None:
-    while not is_so():
+    while not is_so():  # noqa: ASYNC110 - it becomes so in a thread
         await asyncio.sleep(0.01)
 
 

@@ -31,7 +31,7 @@ def app(database: str, tmp_path: Path) -> Iterator[App]:
     app.store.close()
 
 
-def test_a_commit_reaches_the_page(app: App, served: "Served", shelf: "Shelf") -> None:
+def test_a_commit_reaches_the_page(served: "Served", shelf: "Shelf") -> None:
     shelf.palettes("a")
     batch_id = shelf.batch("a")
     with served.follow() as viewer:

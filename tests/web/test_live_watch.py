@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,24 @@ def test_a_commit_of_another_process_is_noticed(
             await touches.next()
 
     watching(watch_sqlite, database, test)
+
+
+def test_it_ends_even_when_it_is_cancelled_in_the_moment_of_a_write(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        event = asyncio.Event()
+        monkeypatch.setattr(watch, "written", lambda _file: nullcontext(event))
+        touched = asyncio.Event()
+        task = asyncio.create_task(watch_sqlite(database, touched.set))
+        await touched.wait()
+        await asyncio.sleep(0.01)
+        event.set()
+        task.cancel()
+        done, _ = await asyncio.wait({task}, timeout=2)
+        assert done
+
+    asyncio.run(test())
 
 
 def test_what_is_rolled_back_is_no_news(database: Path) -> None:

@@ -14,10 +14,9 @@ from grabient_ops.analytics.questions.asking import EVERYTHING, chosen
 from grabient_ops.analytics.questions.tags import top_tags
 from grabient_ops.analytics.warehouse import Warehouse
 from grabient_ops.app import App
-from grabient_ops.settings import Settings
 from grabient_ops.web.answers import Answers
 from grabient_ops.web.pages.analytics_panels import PANELS, View
-from tests.web.conftest import HOSTILE, NOW, SEEDS, Served, Shelf
+from tests.web.conftest import HOSTILE, NOW, SEEDS, Served, Shelf, open_app
 
 VIEWS: list[View] = [*PANELS]
 OLD, NEW = "aaaa11112222", "bbbb33334444"
@@ -60,7 +59,7 @@ def answers_of_two_models(shelf: Shelf) -> None:
 @pytest.fixture(scope="module")
 def charts(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One dashboard for many tests; not to be changed."""
-    app = App(Settings(home=shutil.copytree(empty_home, tmp_path_factory.mktemp("a") / "home")))
+    app = open_app(shutil.copytree(empty_home, tmp_path_factory.mktemp("a") / "home"))
     shelf = Shelf(app)
     answers_of_two_models(shelf)
     failed_answer(shelf)

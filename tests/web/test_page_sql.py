@@ -11,10 +11,8 @@ from urllib.parse import quote, urlencode
 import duckdb
 import pytest
 
-from grabient_ops.app import App
-from grabient_ops.settings import Settings
 from grabient_ops.web.pages import sql as page_module
-from tests.web.conftest import HOSTILE, SEEDS, Served, Shelf
+from tests.web.conftest import HOSTILE, SEEDS, Served, Shelf, open_app
 
 HTMX = {"hx-request": "true"}
 
@@ -22,7 +20,7 @@ HTMX = {"hx-request": "true"}
 @pytest.fixture(scope="module")
 def console(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One dashboard for many tests; not to be changed."""
-    app = App(Settings(home=shutil.copytree(empty_home, tmp_path_factory.mktemp("sql") / "home")))
+    app = open_app(shutil.copytree(empty_home, tmp_path_factory.mktemp("sql") / "home"))
     Shelf(app).fill()
     served = Served(app)
     yield served

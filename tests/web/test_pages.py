@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typing_extensions import override
 
-from grabient_ops.app import App
 from grabient_ops.web import templating
 from grabient_ops.web.app import NO_WORKER
 from grabient_ops.web.live.panel import Panel, Wanted
@@ -19,7 +18,7 @@ from grabient_ops.web.live.view import Pieces
 from grabient_ops.web.pages import NAVIGATION, PAGES
 
 if TYPE_CHECKING:
-    from tests.web.conftest import Served, Shelf
+    from tests.web.conftest import Served
 
 TABLES = {
     "palettes": {"palettes"},
@@ -37,6 +36,7 @@ TABLES = {
 """Topic -> tables that change with it; docs/dashboard.md shows the same."""
 PATHS = [page.path for page in PAGES]
 _ADDRESS = re.compile(r"https?://[^\s\"'<>)]+")
+AddressOf = Callable[[str, "Served"], str]
 every_page = pytest.mark.parametrize("path", PATHS)
 
 
@@ -58,8 +58,8 @@ def test_the_menu_leads_to_pages() -> None:
 
 
 @every_page
-def test_every_page_is_sound(full: "Served", addresses: dict[str, str], path: str) -> None:
-    html = full.get(addresses[path])
+def test_every_page_is_sound(full: "Served", address_of: AddressOf, path: str) -> None:
+    html = full.get(address_of(path, full))
     tags = _Page(html).tags
     names = [name for name, _ in tags]
     ids = [str(attributes["id"]) for _, attributes in tags if "id" in attributes]
@@ -80,9 +80,10 @@ def test_every_page_is_sound(full: "Served", addresses: dict[str, str], path: st
 
 @every_page
 def test_every_panel_declares_what_it_reads(
-    full: "Served", addresses: dict[str, str], path: str, monkeypatch: pytest.MonkeyPatch
+    full_on_sqlite: "Served", address_of: AddressOf, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQLite itself says which tables a query touches."""
+    full = full_on_sqlite
     room = ReadingRoom(full.web.app, lambda: NO_WORKER)
     read: dict[str, tuple[Panel[Any], set[str]]] = {}
     lanes = list(full.web.hub._lanes.values())
@@ -96,7 +97,7 @@ def test_every_panel_declares_what_it_reads(
     for lane in lanes:
         monkeypatch.setattr(lane, "_readers", lane._readers._replace(show=watched))
         monkeypatch.setattr(lane, "views", {})
-    html = full.get(addresses[path])
+    html = full.get(address_of(path, full))
 
     assert 'class="failure"' not in html
     for panel, tables in read.values():
@@ -121,10 +122,12 @@ def watching(reading: Reading, tables: set[str]) -> Iterator[None]:
         driver.set_authorizer(None)
 
 
-def test_a_query_beyond_the_topics_would_be_noticed(app: App, shelf: "Shelf") -> None:
-    shelf.fill()
+def test_a_query_beyond_the_topics_would_be_noticed(full_on_sqlite: "Served") -> None:
     tables: set[str] = set()
-    with ReadingRoom(app, lambda: NO_WORKER).open() as reading, watching(reading, tables):
+    with (
+        ReadingRoom(full_on_sqlite.web.app, lambda: NO_WORKER).open() as reading,
+        watching(reading, tables),
+    ):
         assert reading.models
 
     assert {"palettes", "palette_tags", "targets", "notes"} <= tables

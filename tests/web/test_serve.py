@@ -15,6 +15,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.arena import Home, Sandbox
+from benchmarks.postgres import store_url
+from grabient_ops.app import DEMO_NOTE
+from grabient_ops.store.engine import open_store
+from grabient_ops.store.notes import set_note
+from grabient_ops.web.server import listen
 
 if TYPE_CHECKING:
     from tests.web.conftest import Viewer
@@ -128,7 +133,11 @@ def test_it_gives_way_to_another_worker_and_takes_over_from_it(
 
 
 def test_a_worker_that_cannot_work_is_shown(starter: Starter, home: Home) -> None:
-    home.run("demo", "--palettes", "1", "--runs", "1")
+    home.add_palettes(1)
+    store = open_store(store_url(home.path))
+    with store.write() as connection:
+        set_note(connection, DEMO_NOTE, "yes")
+    store.close()
     home.env["OPENAI_BASE_URL"] = "https://api.example/v1"
     served = starter()
 
@@ -144,19 +153,10 @@ def test_a_port_that_is_taken_is_one_sentence(home: Home) -> None:
     assert said == f"error: cannot listen on 127.0.0.1 port {port}: Address already in use\n"
 
 
-def test_updates_are_not_held_back_for_an_acknowledgement(starter: Starter) -> None:
-    """Nagle's algorithm is off on connections: else an update waits up to 40 ms."""
-    served = starter("--no-worker")
-    script = (
-        "import sys, socket; from grabient_ops.web.server import listen; s = listen('127.0.0.1', 0)"
-    )
-    script += "; print(s.proto == socket.IPPROTO_TCP)"
-    printed = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-
-    assert printed.stdout == "True\n"
-    assert served.get().startswith("<!doctype html>")
+def test_updates_are_not_held_back_for_an_acknowledgement() -> None:
+    """Only with its protocol number does asyncio switch Nagle's algorithm off: 40 ms an update."""
+    with listen("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_help_loads_no_web_framework() -> None:

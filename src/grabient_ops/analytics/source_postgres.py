@@ -4,6 +4,7 @@ A sequence number or a time loses rows: a transaction that began earlier may com
 new is exactly what the present snapshot sees and the former one did not.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, LiteralString
@@ -17,6 +18,7 @@ from grabient_ops.analytics.refinements import REFINEMENTS, Refinement
 from grabient_ops.errors import StoreError
 
 _PAGE = 10_000
+_ESCAPED = re.compile("\uffff[01]")
 _STATE: LiteralString = """
 SELECT (SELECT system_identifier FROM pg_control_system())::text
        || '/' || (SELECT timeline_id FROM pg_control_checkpoint())
@@ -52,7 +54,8 @@ class PostgresSnapshot:
 
     def answers(self, batches: Sequence[str] | None) -> Iterator[Answer]:
         """Yield the answers of some batches, or of all."""
-        return map(Answer._make, self._rows(f"{ANSWERS} WHERE", batches))
+        for row in self._rows(f"{ANSWERS} WHERE", batches):
+            yield _as_given(Answer._make(row))
 
     def refinements(self, batches: Sequence[str] | None) -> Iterator[Refinement]:
         """Yield the refined palettes of some batches, or of all."""
@@ -84,6 +87,17 @@ class PostgresSource:
     def close(self) -> None:
         """Hang up."""
         self._connection.close()
+
+
+def _as_given(answer: Answer) -> Answer:
+    """Undo what lets PostgreSQL hold NUL (`store.columns.escape_nul`), where models may say it."""
+    if "\uffff" not in f"{answer.response}{answer.error}":
+        return answer
+    return answer._replace(response=_unescaped(answer.response), error=_unescaped(answer.error))
+
+
+def _unescaped(text: str | None) -> str | None:
+    return text and _ESCAPED.sub(lambda found: "\0" if found[0][1] == "0" else "\uffff", text)
 
 
 @contextmanager

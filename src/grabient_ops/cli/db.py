@@ -1,6 +1,7 @@
 """`grabient-ops db`."""
 
 import fcntl
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,15 +10,11 @@ from typing import Annotated
 
 import typer
 
-from grabient_ops.cli.common import Json, console, print_json, print_line
+from grabient_ops.cli.common import Json, console, open_app, print_json, print_line
 from grabient_ops.errors import InputError, StoreError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Care for the database.")
-
-
-@app.callback()
-def _group() -> None:
-    """Keep `copy` a word of its own while it is the only one."""
+_OWN_FILES = ("models.toml", "web-auth.json")
 
 
 @app.command()
@@ -39,6 +36,56 @@ def copy(
         return
     print_line(f"{sum(counts.values()):,} rows are in {new.url} now; the old store is closed")
     print_line("set GRABIENT_OPS_DATABASE_URL to it, and start the worker")
+
+
+@app.command()
+def backup(
+    folder: Annotated[Path, typer.Argument(help="A new folder; it can be a home at once.")],
+    as_json: Json = False,
+) -> None:
+    """Copy what this home cannot make anew, while others work on it; SQLite only."""
+    from sqlalchemy.engine import make_url
+
+    from grabient_ops.pipeline.services import utc_now
+    from grabient_ops.store.backup import copy_sqlite
+
+    opened = open_app()
+    url = make_url(opened.store.url)
+    if opened.store.is_shared or url.database is None:
+        raise InputError("the store is on PostgreSQL: use pg_dump, and `db restored` on its copy")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    copy_sqlite(Path(url.database), folder / "store.sqlite", utc_now())
+    files = ["store.sqlite", *_copy_files(opened.settings.home, folder)]
+    if as_json:
+        print_json({"folder": str(folder), "files": files})
+        return
+    print_line(f"{folder} holds {', '.join(files)}; to go on from it, stop the worker of this home")
+
+
+@app.command()
+def restored(as_json: Json = False) -> None:
+    """Say that this database comes from a backup, before a worker starts on it.
+
+    Batches that the backup does not know as sent are then looked for at the provider first.
+    """
+    from grabient_ops.pipeline.services import utc_now
+    from grabient_ops.store.backup import mark_restored
+
+    opened = open_app()
+    with opened.hold_home():
+        mark_restored(opened.store, utc_now())
+    if as_json:
+        print_json({"restored": opened.store.url})
+        return
+    print_line(f"marked {opened.store.url}; start one worker, and no other before it has looked")
+
+
+def _copy_files(home: Path, folder: Path) -> list[str]:
+    """Copy the operator's own files; return their names."""
+    there = [name for name in _OWN_FILES if (home / name).is_file()]
+    for name in there:
+        shutil.copy2(home / name, folder / name)
+    return there
 
 
 @contextmanager

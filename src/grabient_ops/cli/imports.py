@@ -10,7 +10,7 @@ import typer
 
 from grabient_ops.cli.common import Json, console, open_app, print_json, print_line, warn
 from grabient_ops.cli.legible import legible
-from grabient_ops.errors import InputError
+from grabient_ops.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,7 +63,22 @@ def convex(
     """Import everything that an export of Convex holds."""
     from grabient_ops.importers.convex.export import read_export
 
+    _refuse_older_rows()
     _import("convex", read_export(file), dry_run=dry_run, as_json=as_json)
+
+
+def _refuse_older_rows() -> None:
+    """An export is older than the deployment that is followed, and would undo what changed since.
+
+    Raises:
+        ConfigError: this home follows one.
+    """
+    from grabient_ops.store.mirror import read_state
+
+    with open_app().store.read() as connection:
+        if read_state(connection) is not None:
+            message = "this home follows a Convex deployment, which an export would overwrite"
+            raise ConfigError(f"{message}; import it into another home")
 
 
 def _import(source: "Source", records: "Iterable[Record]", *, dry_run: bool, as_json: bool) -> None:

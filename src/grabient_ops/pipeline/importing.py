@@ -40,6 +40,7 @@ from grabient_ops.store.imports import (
     store_palettes,
     store_prompt,
 )
+from grabient_ops.store.locks import lock
 from grabient_ops.store.palettes import NewPalette
 from grabient_ops.store.prompts import PromptVersion
 from grabient_ops.store.responses import Row
@@ -77,7 +78,6 @@ class Importer:
         self._source = source
         self._dry_run = dry_run
         self._rows_per_batch = rows_per_batch
-        self._is_postgres = services.store.url.startswith("postgresql")
         self._token = secrets.token_hex(4)
         self._answers = 0
         self._labelled: set[str] = set()
@@ -130,18 +130,19 @@ class Importer:
         """
         now = self._services.now()
         done: list[tuple[str, int, Stored]] = []
-        kept = [record for record in records if self._can_be_kept(record)]
         with self._services.store.write() as connection:
+            # Two imports at once would number each other's rows.
+            lock(connection, "imports")
             if also:
                 also(connection)
-            for (kind, table), group in groupby(kept, key=lambda r: (type(r), r.place.table)):
+            for (kind, table), group in groupby(records, key=lambda r: (type(r), r.place.table)):
                 rows = list(group)
                 done.append((table, len(rows), self._store_alike(connection, kind, rows, now)))
             if self._dry_run:
                 connection.rollback()
         for table, count, stored in done:
             self.report.add(table, count, stored)
-        for record in kept:
+        for record in records:
             if isinstance(record, ImportedAnswer):
                 self._note_model(record)
 
@@ -254,20 +255,6 @@ class Importer:
 
     def _unknown_version(self, item: ImportedAnswer) -> str:
         return f"unknown-{self._source}{'-refinement' if item.refinement else ''}"
-
-    def _can_be_kept(self, record: Kept) -> bool:
-        if self._is_postgres and _holds_nul(record):
-            reason = "It holds a NUL character, which PostgreSQL cannot keep."
-            self.report.refuse(Refused(record.place, reason))
-            return False
-        return True
-
-
-def _holds_nul(record: Kept) -> bool:
-    if isinstance(record, ImportedAnswer):
-        texts = (record.response, record.error, record.prompt_version, record.model)
-        return any("\0" in (text or "") for text in texts)
-    return isinstance(record, ImportedPrompt) and "\0" in record.content + record.message
 
 
 def _text_of(record: Kept) -> int:

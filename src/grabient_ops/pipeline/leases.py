@@ -6,13 +6,17 @@ of that, so a batch is created only while the lease is certainly held, by a cloc
 while the process is stopped.
 """
 
+import fcntl
 import hashlib
 import os
+import shutil
 import socket
 import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
+from pathlib import Path
 from uuid import uuid4
 
 import structlog
@@ -115,8 +119,11 @@ class Tenure:
 class LeasedTenure(Tenure):
     """The right of one of many workers, as long as it renews its lease."""
 
-    def __init__(self, store: Store, lease_s: float) -> None:
+    def __init__(self, store: Store, lease_s: float, home: Path) -> None:
         super().__init__()
+        self._locks = home / "workers"
+        self._spool = home / "spool"
+        self._lock: TextIOWrapper | None = None
         self.id = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self.others = True
         self._store = store
@@ -149,11 +156,16 @@ class LeasedTenure(Tenure):
     @override
     def begin(self) -> None:
         """Join the workers, and renew the lease from a thread until `end`."""
+        self._locks.mkdir(parents=True, exist_ok=True)
+        # Kept open: the system gives the lock back when this process ends, however it ends.
+        self._lock = self._lock_of(self.id).open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
         with self._store.write() as connection:
             leases.join(
                 connection, self.id, socket.gethostname(), __version__, self._lease_s, utc_now()
             )
         self._renew()
+        self._sweep()
         threading.Thread(target=self._keep_renewing, name="lease", daemon=True).start()
 
     @override
@@ -177,6 +189,8 @@ class LeasedTenure(Tenure):
         self._ended.set()
         with suppress(StoreError), self._store.write() as connection:
             leases.leave(connection, self.id)
+        if self._lock is not None:
+            self._lock.close()
 
     @contextmanager
     @override
@@ -205,14 +219,39 @@ class LeasedTenure(Tenure):
         self._certain_until = began + self._lease_s * _CERTAIN
         with self._store.read() as connection:
             seen = leases.list_leases(connection)
+        ended = [lease.id for lease in seen if self._has_ended(lease.id)]
         silent = self._find_silent(seen)
-        if silent:
+        if ended or silent:
             with self._store.write() as connection:
                 self.guard(connection)
-                gone = leases.take_away(connection, silent)
+                gone = leases.take_away(connection, ended, silent)
             log.warning("workers are gone", workers=gone)
             seen = [lease for lease in seen if lease.id not in gone]
         self._members = tuple(lease.id for lease in seen)
+
+    def _lock_of(self, worker_id: str) -> Path:
+        return self._locks / f"{worker_id}.lock"
+
+    def _has_ended(self, worker_id: str) -> bool:
+        """Whether a worker of this home is certainly dead: nobody needs to wait for its lease."""
+        if worker_id == self.id:
+            return False
+        try:
+            with self._lock_of(worker_id).open("r+") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def _sweep(self) -> None:
+        """Remove what workers of this home that are gone have left."""
+        spools = self._spool.iterdir() if self._spool.exists() else ()
+        for folder in spools:
+            if not self._lock_of(folder.name).exists() or self._has_ended(folder.name):
+                shutil.rmtree(folder, ignore_errors=True)
+        for lock in self._locks.iterdir():
+            if self._has_ended(lock.stem):
+                lock.unlink(missing_ok=True)
 
     def _find_silent(self, seen: Sequence[leases.Lease]) -> list[str]:
         """Return whose lease has expired although the database was there to renew it.
@@ -238,9 +277,15 @@ class LeasedTenure(Tenure):
         ]
 
 
-def open_tenure(store: Store, lease_s: float) -> Tenure:
-    """Return the kind of right that a store needs."""
-    return LeasedTenure(store, lease_s) if store.is_shared else Tenure()
+def open_tenure(store: Store, lease_s: float, home: Path) -> Tenure:
+    """Return the kind of right that a store needs.
+
+    Args:
+        store: the store.
+        lease_s: silence after which a worker that shares it counts as dead.
+        home: the folder of this worker, and perhaps of others on the same machine.
+    """
+    return LeasedTenure(store, lease_s, home) if store.is_shared else Tenure()
 
 
 def _clock() -> float:

@@ -1,6 +1,7 @@
 """How far everything is, in the shape that `status --json` promises."""
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Connection
@@ -33,24 +34,19 @@ def read_status(services: Services) -> dict[str, Any]:
     """Return the status document; the shape is a contract (docs/cli.md)."""
     with services.store.read() as connection:
         version = current_prompt(connection)
-        progress = current_progress(connection, services)
+        progress = measure_progress(connection, version, services.policy.max_attempts)
+        tokens = sum_tokens(connection, version).values()
         return {
             "palettes": count_palettes(connection),
             "prompt_version": version,
             "target_runs": max((item.run_number for item in progress), default=0),
             "current_run": current_run(progress),
             "runs": sum_runs(progress),
-            "models": describe_models(connection, services, progress),
+            "models": describe_models(progress, list(chain(*tokens)), services.catalog),
             "saved_requests": count_saved(connection, version),
             "batches": count_batches(connection),
             "refinement": current_refinement(connection, services)._asdict(),
         }
-
-
-def current_progress(connection: Connection, services: Services) -> list[Progress]:
-    """Return how far every model and run is under the current prompt version."""
-    version = current_prompt(connection)
-    return measure_progress(connection, version, services.policy.max_attempts)
 
 
 def current_refinement(connection: Connection, services: Services) -> RefinementProgress:
@@ -111,15 +107,14 @@ def _sums(progress: Sequence[Progress]) -> dict[str, int]:
 
 
 def describe_models(
-    connection: Connection, services: Services, progress: Sequence[Progress]
+    progress: Sequence[Progress], tokens: Sequence[Tokens], catalog: Catalog
 ) -> list[dict[str, Any]]:
     """Return the progress of every model over all runs, what it has used and what that costs."""
-    tokens = sum_tokens(connection, current_prompt(connection))
     names = sorted({item[:2] for item in progress} | {item[:2] for item in tokens})
     rows = []
     for provider, model in names:
         spent = [item for item in tokens if (item.provider, item.model) == (provider, model)]
-        cost = cost_of(spent, services.catalog)
+        cost = cost_of(spent, catalog)
         mine = [item for item in progress if (item.provider, item.model) == (provider, model)]
         rows.append(
             {

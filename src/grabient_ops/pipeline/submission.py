@@ -3,7 +3,8 @@
 The order is the promise. (1) The requests are reserved. (2) The payload is uploaded. (3) The
 moment of the first creation is written down. (4) The batch is created. (5) Its id is written down.
 Whoever finds (3) without (5), after a crash or after an answer that never came, looks for the
-batch at the provider, and creates only when it has not turned up within `settle_s`.
+batch at the provider, and creates only when it has not turned up within `settle_s`. In a store
+that comes from a backup, (3) may have been written since, so there everything is looked for.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from grabient_ops.pipeline.payload import as_submission, payload_path, write_pay
 from grabient_ops.pipeline.retry import MAX_TRIES, delay_s, retrying
 from grabient_ops.pipeline.services import Services
 from grabient_ops.providers.base import FoundBatch, Provider, Submission
+from grabient_ops.store.backup import is_from_before_restore
 from grabient_ops.store.batches import (
     Batch,
     count_creating,
@@ -75,11 +77,15 @@ class Submitter:
             batch = self._services.batch(batch_id)
             if batch.provider_batch_id:
                 return batch.provider_batch_id
-            if batch.submit_started_at:
+            if batch.submit_started_at or self._is_restored(batch):
                 found = await self._find(batch, provider)
                 if found:
                     return found
             return await self._create(batch_id, provider)
+
+    def _is_restored(self, batch: Batch) -> bool:
+        with self._services.store.read() as connection:
+            return is_from_before_restore(connection, batch)
 
     def _turn(self, provider: Provider) -> asyncio.Semaphore:
         return self._turns.setdefault(provider.name, asyncio.Semaphore(_at_once(provider)))

@@ -59,7 +59,7 @@ class Worker:
         otlp_url: str | None = None,
         lease_s: float = LEASE_S,
     ) -> None:
-        self._tenure = open_tenure(services.store, lease_s)
+        self._tenure = open_tenure(services.store, lease_s, services.spool.parent)
         services = _for_one(services, self._tenure)
         self._services = services
         self._journal_url = journal_url
@@ -211,7 +211,19 @@ class Worker:
             # A restart that was cut off has changed the batch, but expects no ending yet.
             rearm(connection, at_work)
         self._sweep_spool(open_ids)
-        self._start([batch_id for batch_id in open_ids if admit(self._services, batch_id)])
+        decided = set(open_ids) - set(self._list_open(UNDECIDED))
+        known = (
+            DBOS.list_workflows(
+                workflow_ids=[f"batch-{batch_id}" for batch_id in decided],
+                limit=None,
+                load_input=False,
+                load_output=False,
+            )
+            if decided
+            else []
+        )
+        begun = {status.workflow_id.removeprefix("batch-") for status in known}
+        self._start([batch_id for batch_id in open_ids if batch_id in decided - begun])
 
     def _list_open(self, states: Sequence[str]) -> list[str]:
         with self._services.store.read() as connection:

@@ -26,6 +26,11 @@ _SINCE_SNAPSHOT = sa.text("""
 xid >= pg_snapshot_xmin(CAST(:mark AS pg_snapshot))
 AND NOT pg_visible_in_snapshot(xid, CAST(:mark AS pg_snapshot))""")
 
+_KEYS_SINCE_SNAPSHOT = sa.text("""
+SELECT DISTINCT key FROM changes
+WHERE xid >= pg_snapshot_xmin(CAST(:mark AS pg_snapshot))
+  AND NOT pg_visible_in_snapshot(xid, CAST(:mark AS pg_snapshot)) AND topic = :topic""")
+
 
 class Change(NamedTuple):
     """One entry of the feed."""
@@ -79,6 +84,15 @@ def follow(connection: Connection, mark: Mark) -> tuple[list[Change], Mark]:
     if connection.dialect.name == "postgresql":
         return found, mark_now(connection)
     return found, Mark(str(found[-1].seq)) if found else mark
+
+
+def changed_keys(connection: Connection, mark: Mark, topic: Topic) -> set[str]:
+    """Return the keys of a topic that this snapshot sees and an earlier one did not."""
+    if connection.dialect.name == "postgresql":
+        rows = connection.execute(_KEYS_SINCE_SNAPSHOT, {"mark": mark, "topic": topic})
+        return set(rows.scalars())
+    query = sa.select(changes.c.key).where(changes.c.seq > int(mark), changes.c.topic == topic)
+    return set(connection.execute(query.distinct()).scalars())
 
 
 def news(connection: Connection, mark: Mark | None) -> tuple[set[Topic], Mark]:

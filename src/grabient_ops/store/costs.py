@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from grabient_ops.store.columns import Cost
 from grabient_ops.store.tables import answers_of, batches, requests
 
 Kind = Literal["tagging", "refinement"]
@@ -130,7 +131,7 @@ def _sums(table: sa.Table, group: Sequence[str], tariffs: Sequence[Tariffs]) -> 
         total(standard),
         total(sa.case((is_unpriced, 1), else_=0)),
     ).select_from(table)
-    return query.group_by(*columns).order_by(sa.desc("cost_sum"), *columns)
+    return query.group_by(*columns).order_by(sa.desc("cost_sum").nulls_last(), *columns)
 
 
 def _priced(table: sa.Table, prices: Sequence[tuple[Answerer, Tariff]]) -> sa.ColumnElement[Any]:
@@ -145,7 +146,7 @@ def _priced(table: sa.Table, prices: Sequence[tuple[Answerer, Tariff]]) -> sa.Co
         )
         for answerer, tariff in prices
     ]  # fmt: skip
-    return sa.case(*branches, else_=None) if branches else sa.null()
+    return sa.case(*branches, else_=None) if branches else sa.cast(sa.null(), Cost)
 
 
 class PassCost(NamedTuple):

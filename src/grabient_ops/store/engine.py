@@ -162,8 +162,10 @@ def _migrate(engine: Engine) -> None:
 def _explained(url: str) -> Iterator[None]:
     try:
         yield
-    except sa.exc.DatabaseError as error:
+    except sa.exc.DBAPIError as error:
         # SQLite's driver has no narrower class for a file that is no database.
-        if type(error) not in {sa.exc.OperationalError, sa.exc.DatabaseError}:
+        failed = type(error) in {sa.exc.OperationalError, sa.exc.DatabaseError}
+        if not failed and not error.connection_invalidated:
             raise
-        raise StoreError(f"the store {url} failed: {error.orig}") from error
+        reason = str(error.orig).partition("\n")[0]
+        raise StoreError(f"the store {url} failed: {reason}") from error

@@ -74,17 +74,19 @@ def hold(connection: Connection, worker_id: str, idle_s: float) -> bool:
     return connection.execute(query.with_for_update(key_share=True)).first() is not None
 
 
-def take_away(connection: Connection, worker_ids: Collection[str]) -> list[str]:
-    """End the right of workers whose lease has expired; return of whom.
+def take_away(connection: Connection, ended: Collection[str], silent: Collection[str]) -> list[str]:
+    """End the right of workers; return of whom.
 
     Those in the middle of a transaction are left for the next time.
+
+    Args:
+        connection: an open transaction.
+        ended: their processes are known to be gone.
+        silent: only if their lease has expired.
     """
-    expired = (
-        sa.select(workers.c.id)
-        .where(workers.c.id.in_(worker_ids), workers.c.expires_at < _CLOCK)
-        .with_for_update(skip_locked=True)
-    )
-    found = list(connection.execute(expired).scalars())
+    expired = sa.and_(workers.c.id.in_(silent), workers.c.expires_at < _CLOCK)
+    query = sa.select(workers.c.id).where(sa.or_(workers.c.id.in_(ended), expired))
+    found = list(connection.execute(query.with_for_update(skip_locked=True)).scalars())
     connection.execute(sa.delete(workers).where(workers.c.id.in_(found)))
     return found
 

@@ -69,9 +69,8 @@ def _hold_still(connection: Connection) -> None:
 def _refuse_worked_on(connection: Connection) -> None:
     if connection.dialect.name == "sqlite":
         return  # its worker holds a lock on the home instead
-    living = [lease.id for lease in list_leases(connection) if not lease.is_expired]
-    if living:
-        raise StoreError(f"{len(living)} workers work on the store; stop them before it is moved")
+    if not all(lease.is_expired for lease in list_leases(connection)):
+        raise StoreError("a worker works on the store; stop it before the store is moved")
 
 
 def _refuse_filled(connection: Connection, url: str) -> None:
@@ -89,8 +88,8 @@ def _copy(
     }
     total, done = sum(counts.values()), 0
     for table in _TABLES:
-        rows = old.execution_options(yield_per=_PAGE).execute(sa.select(table)).mappings()
-        for page in rows.partitions():
+        query = sa.select(table).execution_options(yield_per=_PAGE)
+        for page in old.execute(query).mappings().partitions():
             new.execute(sa.insert(table), [dict(row) for row in page])
             done += len(page)
             on_progress(done, total)

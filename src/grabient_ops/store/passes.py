@@ -73,6 +73,7 @@ def save_pass(connection: Connection, wanted: Pass) -> Pass:
 
     Of one that is known only the moment changes, and the estimate where there was nothing to do.
     """
+    announce(connection, "budgets", [wanted.prompt_version], wanted.updated_at)
     if insert_new(connection, passes, [wanted._asdict()]):
         return wanted
     query = sa.select(passes).where(passes.c.id == wanted.id).with_for_update()

@@ -1,5 +1,6 @@
 """How far everything is: counted by query, never kept by hand."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -40,20 +41,38 @@ class Tokens(NamedTuple):
     reasoning_tokens: int
 
 
+Run = tuple[str, str, int]
+"""Provider, model and run number."""
+
+
+class Outcome(NamedTuple):
+    """How many palettes of one model in one run have an answer, or no attempt left."""
+
+    succeeded: int
+    failed: int
+
+
 def measure_progress(
     connection: Connection, prompt_version: str, max_attempts: int
 ) -> list[Progress]:
     """Return the progress of every model and run under a prompt version, in a stable order."""
-    expected = _expected(connection, prompt_version)
-    counted = _outcomes(connection, prompt_version, max_attempts)
+    return join_progress(
+        count_expected(connection, prompt_version),
+        count_outcomes(connection, prompt_version, max_attempts),
+    )
+
+
+def join_progress(expected: dict[Run, int], outcomes: dict[Run, Outcome]) -> list[Progress]:
+    """Return the progress of all that is expected, in a stable order."""
+    nothing = Outcome(0, 0)
     return [
-        Progress(*key, expected=pairs, succeeded=counted.get(key, (0, 0))[0],
-                 failed=counted.get(key, (0, 0))[1])
+        Progress(*key, pairs, *outcomes.get(key, nothing))
         for key, pairs in sorted(expected.items(), key=lambda item: (item[0][2], item[0]))
-    ]  # fmt: skip
+    ]
 
 
-def _expected(connection: Connection, prompt_version: str) -> dict[tuple[str, str, int], int]:
+def count_expected(connection: Connection, prompt_version: str) -> dict[Run, int]:
+    """Return how many palettes each model is to tag in each run."""
     """Count the pairs of every run that was asked for, those too that nobody has to go to."""
     columns = (targets.c.provider, targets.c.model, targets.c.target_runs, LAST_RUN)
     query = (
@@ -62,7 +81,7 @@ def _expected(connection: Connection, prompt_version: str) -> dict[tuple[str, st
         .where(targets.c.prompt_version == prompt_version)
         .group_by(*columns)
     )
-    expected: dict[tuple[str, str, int], int] = {}
+    expected: dict[Run, int] = {}
     for provider, model, runs, last_run, pairs in connection.execute(query):
         for run_number in range(1, runs + 1):
             key = (provider, model, run_number)
@@ -70,9 +89,10 @@ def _expected(connection: Connection, prompt_version: str) -> dict[tuple[str, st
     return expected
 
 
-def _outcomes(
-    connection: Connection, prompt_version: str, max_attempts: int
-) -> dict[tuple[str, str, int], tuple[int, int]]:
+def count_outcomes(
+    connection: Connection, prompt_version: str, max_attempts: int, run: Run | None = None
+) -> dict[Run, Outcome]:
+    """Return what has come of each run, or of one."""
     tags = palette_tags.c
     counted = sa.and_(tags.error_class.is_not(None), tags.excused.is_(False))
     key = (tags.provider, tags.model, tags.run_number)
@@ -96,7 +116,7 @@ def _outcomes(
             ),
         )
         .join(palettes, palettes.c.seed == tags.seed)
-        .where(tags.prompt_version == prompt_version)
+        .where(tags.prompt_version == prompt_version, *_is_of(run))
         .group_by(*key, tags.seed)
         .subquery()
     )
@@ -109,20 +129,55 @@ def _outcomes(
         sa.func.sum(sa.case((sa.and_(pairs.c.success == 0, used_up), 1), else_=0)),
     ).group_by(pairs.c.provider, pairs.c.model, pairs.c.run_number)
     return {
-        (provider, model, run): (succeeded, failed)
-        for provider, model, run, succeeded, failed in connection.execute(query)
+        (provider, model, number): Outcome(int(succeeded), int(failed))
+        for provider, model, number, succeeded, failed in connection.execute(query)
     }
 
 
-def sum_tokens(connection: Connection, prompt_version: str | None = None) -> list[Tokens]:
-    """Return the tokens by model, of one prompt version or of all."""
+def sum_tokens(
+    connection: Connection, prompt_version: str, run: Run | None = None
+) -> dict[Run, list[Tokens]]:
+    """Return the tokens of each run, or of one, by the model that answered."""
     tags = palette_tags.c
-    key = (tags.provider, tags.model, tags.model_returned)
+    key = (tags.provider, tags.model, tags.model_returned, tags.run_number)
     counts = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
-    query = sa.select(*key, *(sa.func.sum(tags[name]) for name in counts)).group_by(*key)
-    if prompt_version is not None:
-        query = query.where(tags.prompt_version == prompt_version)
-    return [Tokens(*row[:3], *(int(n) for n in row[3:])) for row in connection.execute(query)]
+    query = (
+        sa.select(*key, *(sa.func.sum(tags[name]) for name in counts))
+        .where(tags.prompt_version == prompt_version, *_is_of(run))
+        .group_by(*key)
+    )
+    found: dict[Run, list[Tokens]] = {}
+    for provider, model, returned, number, *sums in connection.execute(query):
+        tokens = Tokens(provider, model, returned, *map(int, sums))
+        found.setdefault((provider, model, number), []).append(tokens)
+    return found
+
+
+def find_runs(
+    connection: Connection, prompt_version: str, batch_ids: Collection[str]
+) -> set[Run] | None:
+    """Return the runs of some batches, as far as they are of a prompt version.
+
+    None when one of the batches is not known, as those of imported answers.
+    """
+    found: set[Run] = set()
+    known = 0
+    for start in range(0, len(batch_ids), 500):
+        chunk = list(batch_ids)[start : start + 500]
+        query = sa.select(
+            batches.c.provider, batches.c.model, batches.c.run_number, batches.c.prompt_version
+        ).where(batches.c.id.in_(chunk))
+        for *run, version in connection.execute(query):
+            known += 1
+            if version == prompt_version:
+                found.add((run[0], run[1], run[2]))
+    return found if known == len(batch_ids) else None
+
+
+def _is_of(run: Run | None) -> list[sa.ColumnElement[bool]]:
+    tags = palette_tags.c
+    columns = (tags.provider, tags.model, tags.run_number)
+    return [] if run is None else [a == b for a, b in zip(columns, run, strict=True)]
 
 
 def count_batches(connection: Connection) -> dict[str, int]:

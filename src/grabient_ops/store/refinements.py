@@ -56,6 +56,13 @@ def measure_refinement(
     return RefinementProgress(ready, done, ready - done - failed, failed)
 
 
+def count_refined_palettes(connection: Connection) -> int:
+    """Return how many palettes have been refined, by whatever model and prompt."""
+    answers = palette_tag_refined.c
+    query = sa.select(sa.func.count(answers.seed.distinct())).where(answers.error_class.is_(None))
+    return connection.execute(query).scalar_one()
+
+
 def _refined_seeds() -> sa.Select[str]:
     return sa.select(palette_tag_refined.c.seed).where(palette_tag_refined.c.error_class.is_(None))
 

@@ -10,14 +10,20 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
-from benchmarks.arena import Home, Sandbox
+from benchmarks.arena import Home
+from benchmarks.browser import find_browser
+from benchmarks.postgres import store_url
+from grabient_ops.palettes.invented import invented_seeds
+from grabient_ops.store.engine import open_store
+from grabient_ops.store.palettes import NewPalette
+from grabient_ops.store.palettes import add_palettes as add_to_store
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _USUAL = re.compile(r"net::ERR_|htmx:sse:error|status of (401|429)")
 _PATIENCE_S = 20.0
 expect.set_options(timeout=_PATIENCE_S * 1000)
@@ -26,13 +32,8 @@ expect.set_options(timeout=_PATIENCE_S * 1000)
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium, without a window. A module at a time, for it keeps an event loop."""
-    found = next(filter(None, map(shutil.which, _NAMES)), None)
-    if found is None:
-        pytest.fail(
-            "there is no Chromium: `make test` installs it as root, or `apt install chromium`"
-        )
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found)
+        browser = playwright.chromium.launch(executable_path=find_browser())
         yield browser
         browser.close()
 
@@ -139,11 +140,20 @@ def start_dashboard() -> Iterator[DashboardStarter]:
         one.kill()
 
 
+def add_palettes(home: Home, *seeds: str) -> None:
+    """Commit palettes from this process, which is none of the dashboard's."""
+    store = open_store(store_url(home.path))
+    with store.write() as connection:
+        rows = [NewPalette(seed, "aligned", seed, "test") for seed in seeds]
+        add_to_store(connection, rows, datetime.now(UTC))
+    store.close()
+
+
 @pytest.fixture
-def home(tmp_path: Path, shared_sandbox: Sandbox) -> Home:
-    """A home with three palettes, pointed at the sandbox."""
-    home = Home(tmp_path / "home", shared_sandbox.env)
-    home.add_palettes(3)
+def home(tmp_path: Path, empty_home: Path) -> Home:
+    """A home with three palettes, pointed nowhere."""
+    home = Home(shutil.copytree(empty_home, tmp_path / "home"), {})
+    add_palettes(home, *invented_seeds(3))
     return home
 
 

@@ -6,17 +6,10 @@ from playwright.sync_api import Page, expect
 
 from benchmarks.arena import Home
 from grabient_ops.palettes.invented import invented_seeds
-from tests.web.browser.conftest import DashboardStarter, Wire, has_stayed, stay
+from tests.web.browser.conftest import DashboardStarter, Wire, add_palettes, has_stayed, stay
 
 OTHERS = invented_seeds(5)[3:]
 """What `home` does not have yet."""
-
-
-def import_palettes(home: Home, *seeds: str) -> None:
-    """Commit something from another process."""
-    file = home.path / "more.txt"
-    file.write_text("\n".join(seeds))
-    home.run("palettes", "import", str(file))
 
 
 def test_a_commit_reaches_an_open_page(
@@ -25,7 +18,7 @@ def test_a_commit_reaches_an_open_page(
     page.goto(start_dashboard(home, "--no-worker").url)
     stay(page)
     expect(page.locator("#overview-cards")).to_contain_text("3")
-    import_palettes(home, *OTHERS)
+    add_palettes(home, *OTHERS)
 
     expect(page.locator("#overview-cards dd").first).to_have_text("5")
     assert has_stayed(page)
@@ -40,7 +33,7 @@ def test_a_lost_connection_is_said_and_made_up_for(
     expect(page.locator("#connection")).to_have_text("live")
     wire.cut()
     expect(page.locator("#connection")).to_have_text("reconnecting")
-    import_palettes(home, *OTHERS)
+    add_palettes(home, *OTHERS)
     wire.mend()
 
     expect(page.locator(".tile")).to_have_count(5)
@@ -62,7 +55,7 @@ def test_a_killed_and_restarted_server_costs_nothing_that_was_typed(
 
     dashboard.kill()
     expect(page.locator("#connection")).to_have_text("reconnecting")
-    import_palettes(home, *OTHERS)
+    add_palettes(home, *OTHERS)
     dashboard.start()
 
     expect(page.locator(".tile")).to_have_count(5)

@@ -7,17 +7,15 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from grabient_ops.app import App
-from grabient_ops.settings import Settings
 from grabient_ops.web.pages.sql import EXAMPLES
 from tests.web.browser.conftest import has_stayed, stay
-from tests.web.conftest import HOSTILE, Served, Shelf
+from tests.web.conftest import HOSTILE, Served, Shelf, open_app
 
 
 @pytest.fixture(scope="module")
 def console(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A dashboard whose answers can be asked; not to be changed."""
-    app = App(Settings(home=shutil.copytree(empty_home, tmp_path_factory.mktemp("sql") / "home")))
+    app = open_app(shutil.copytree(empty_home, tmp_path_factory.mktemp("sql") / "home"))
     Shelf(app).fill()
     served = Served(app)
     yield served

@@ -1,5 +1,6 @@
 """What holds for every page in a browser: it fits, it can be read, it asks nobody else."""
 
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -8,11 +9,12 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from grabient_ops.web.pages import PAGES
+from grabient_ops.web.pages.analytics_panels import PANELS
 from tests.web.browser.conftest import PageOpener
 from tests.web.conftest import Served
 
 PATHS = [page.path for page in PAGES]
-VIEWS = ("prompts", "agreement", "accuracy", "convergence", "cost", "errors")
+VIEWS = [view for view in PANELS if view != "tags"]
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 
 
@@ -22,11 +24,17 @@ def axe() -> str:
     return (files("axe_playwright_python") / "axe.min.js").read_text()
 
 
+@pytest.fixture(scope="module")
+def addresses(full: Served, address_of: Callable[[str, Served], str]) -> dict[str, str]:
+    """Path of every page -> an address of it."""
+    return {path: address_of(path, full) for path in PATHS}
+
+
 def visit(page: Page, address: str) -> None:
     """Open a page and wait until all of it is there."""
     page.goto(address)
     expect(page.locator("#connection")).to_have_text("live")
-    expect(page.locator(".loading")).to_have_count(0)
+    expect(page.locator(".loading, .htmx-request")).to_have_count(0)
 
 
 def complaints(page: Page) -> list[str]:
@@ -41,31 +49,26 @@ def complaints(page: Page) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 @pytest.mark.parametrize("path", PATHS)
-def test_every_page_can_be_read_by_everybody(
-    full: Served, addresses: dict[str, str], open_page: PageOpener, path: str, scheme: str
+def test_every_page_fits_and_can_be_read_by_everybody(
+    full: Served,
+    addresses: dict[str, str],
+    open_page: PageOpener,
+    path: str,
+    width: int,
+    scheme: str,
 ) -> None:
-    page = open_page(1280, scheme)
+    page = open_page(width, scheme)
     visit(page, full.url + addresses[path])
 
     assert complaints(page) == []
-
-
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("path", PATHS)
-def test_every_page_fits(
-    full: Served, addresses: dict[str, str], open_page: PageOpener, path: str, width: int
-) -> None:
-    page = open_page(width)
-    visit(page, full.url + addresses[path])
-
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator(".failure").count() == 0
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_every_chart_can_be_read_by_everybody(
+def test_every_chart_fits_and_can_be_read_by_everybody(
     full: Served, open_page: PageOpener, view: str
 ) -> None:
     page = open_page(390, "dark")

@@ -8,10 +8,8 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page, expect
 
-from grabient_ops.app import App
-from grabient_ops.settings import Settings
 from tests.web.browser.conftest import PageOpener
-from tests.web.conftest import HOSTILE, NOW, SEEDS, Served, Shelf
+from tests.web.conftest import HOSTILE, NOW, SEEDS, Served, Shelf, open_app
 
 TAGS = (
     HOSTILE,
@@ -34,7 +32,7 @@ PATHS = (
 @pytest.fixture(scope="module")
 def hostile(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A dashboard whose home holds the worst; not to be changed."""
-    app = App(Settings(home=shutil.copytree(empty_home, tmp_path_factory.mktemp("bad") / "home")))
+    app = open_app(shutil.copytree(empty_home, tmp_path_factory.mktemp("bad") / "home"))
     shelf = Shelf(app)
     shelf.fill()
     tags = {"mood": list(TAGS), "temperature": HOSTILE, "associations": [*TAGS]}
@@ -51,8 +49,9 @@ def hostile(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     app.store.close()
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    ("path", "width"), [*((path, 390) for path in PATHS), *((path, 1280) for path in PATHS[:4])]
+)
 def test_nothing_runs_and_nothing_overflows(
     hostile: Served, open_page: PageOpener, path: str, width: int
 ) -> None:
@@ -82,11 +81,11 @@ def test_a_tag_cannot_turn_the_text_beside_it(hostile: Served, page: Page) -> No
 
 
 def test_long_text_opens_on_a_click_and_stays_in_its_box(hostile: Served, page: Page) -> None:
-    page.goto(f"{hostile.url}/errors")
-    long = page.locator("details.long").first
-    if long.count():
-        long.locator("summary").click()
+    page.goto(f"{hostile.url}/palettes/{quote(SEEDS[0], safe='')}")
+    long = page.locator("details.long:visible").first
+    long.locator("summary").click()
 
+    expect(long.locator("pre")).to_be_visible()
     assert overflow(page) <= 0
 
 

@@ -1,15 +1,20 @@
 """Work is asked for, watched, cancelled and done again, with a mouse."""
 
 import time
-from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from benchmarks.arena import Home
+from benchmarks.arena import Home, Sandbox
 from tests.conftest import SandboxStarter
 from tests.web.browser.conftest import DashboardStarter, has_stayed, stay
 
 MODEL = "groq/openai/gpt-oss-20b"
+
+
+def point_at(home: Home, sandbox: Sandbox) -> Home:
+    """Let the sandbox stand in for all providers of a home."""
+    home.env.update(sandbox.env)
+    return home
 
 
 def choose_one_model(page: Page) -> None:
@@ -20,9 +25,9 @@ def choose_one_model(page: Page) -> None:
 
 
 def test_a_job_is_started_from_the_form_and_watched_to_its_end(
-    page: Page, home: Home, start_dashboard: DashboardStarter
+    page: Page, home: Home, shared_sandbox: Sandbox, start_dashboard: DashboardStarter
 ) -> None:
-    page.goto(f"{start_dashboard(home).url}/jobs/new")
+    page.goto(f"{start_dashboard(point_at(home, shared_sandbox)).url}/jobs/new")
     choose_one_model(page)
     page.get_by_label("Runs").fill("2")
     expect(page.locator("#outlook")).to_contain_text("6")
@@ -37,12 +42,10 @@ def test_a_job_is_started_from_the_form_and_watched_to_its_end(
 
 
 def test_a_batch_is_cancelled(
-    page: Page, tmp_path: Path, sandbox_starter: SandboxStarter, start_dashboard: DashboardStarter
+    page: Page, home: Home, sandbox_starter: SandboxStarter, start_dashboard: DashboardStarter
 ) -> None:
-    home = Home(tmp_path / "home", sandbox_starter(latency_s=600).env)
-    home.add_palettes(2)
+    page.goto(start_dashboard(point_at(home, sandbox_starter(latency_s=600))).url)
     home.run("tag", "--model", MODEL)
-    page.goto(start_dashboard(home).url)
     page.locator("#overview-workflows").get_by_role("link", name="openai/gpt-oss-20b").click()
     stay(page)
     expect(page.locator("#workflow-heading")).to_have_text("waiting")
@@ -56,12 +59,10 @@ def test_a_batch_is_cancelled(
 
 
 def test_a_workflow_is_restarted_and_nothing_is_paid_twice(
-    page: Page, tmp_path: Path, sandbox_starter: SandboxStarter, start_dashboard: DashboardStarter
+    page: Page, home: Home, sandbox_starter: SandboxStarter, start_dashboard: DashboardStarter
 ) -> None:
     sandbox = sandbox_starter(latency_s=0.1)
-    home = Home(tmp_path / "home", sandbox.env)
-    home.add_palettes(2)
-    home.run("tag", "--model", MODEL, "--wait")
+    point_at(home, sandbox).run("tag", "--model", MODEL, "--wait")
     billed = sandbox.ledger()["requests_billed"]
     (batch,) = home.json("batches", "list")
     page.goto(f"{start_dashboard(home).url}/workflows/{batch['id']}")

@@ -1,7 +1,6 @@
 """Signing in and out, where there is a password."""
 
 import subprocess
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -13,9 +12,8 @@ PASSWORD = "correct horse battery staple"
 
 
 @pytest.fixture
-def closed(tmp_path: Path, start_dashboard: DashboardStarter) -> Dashboard:
+def closed(home: Home, start_dashboard: DashboardStarter) -> Dashboard:
     """A dashboard with a password."""
-    home = Home(tmp_path / "home", {})
     subprocess.run(
         [*COMMAND, "auth", "password"], input=PASSWORD, env=home.environment, text=True, check=True
     )
@@ -56,3 +54,13 @@ def test_many_tries_have_to_wait(page: Page, closed: Dashboard) -> None:
     expect(page.get_by_role("alert")).to_contain_text("Too many tries")
     sign_in(page, PASSWORD)
     expect(page.get_by_role("alert")).to_contain_text("Too many tries")
+
+
+def test_signing_out_closes_the_door_behind_one(page: Page, closed: Dashboard) -> None:
+    page.goto(f"{closed.url}/palettes")
+    sign_in(page, PASSWORD)
+    page.get_by_role("button", name="Sign out").click()
+
+    expect(page.get_by_label("Password")).to_be_visible()
+    page.goto(f"{closed.url}/palettes")
+    expect(page.get_by_label("Password")).to_be_visible()

@@ -87,9 +87,9 @@ class Log:
         self.change_settings({"oldest_ts": self.newest() + 1})
 
     def newest(self) -> int:
-        """Return the time of the last transaction; 0 before the first."""
+        """Return the time of the last transaction, or of the end of retention if that is later."""
         newest: int | None = self._db.execute("SELECT max(ts) FROM log").fetchone()[0]
-        return newest or 0
+        return max(newest or 0, self.setting("oldest_ts"))
 
     def documents(
         self, after: tuple[str, str] = ("", ""), limit: int = -1, *, at: int | None = None

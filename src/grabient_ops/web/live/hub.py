@@ -122,7 +122,8 @@ class Hub:
         if self.version != version or self.is_closed:
             return True
         try:
-            await asyncio.wait_for(moved.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):  # wait_for of 3.11 may lose a cancellation
+                await moved.wait()
         except TimeoutError:
             return False
         return True

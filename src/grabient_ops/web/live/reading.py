@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy.engine import Connection
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import duckdb
     from dbos import DBOSClient
 
+    from grabient_ops.pipeline.scoreboard import Score
     from grabient_ops.pipeline.services import Services
-    from grabient_ops.store.progress import Progress
     from grabient_ops.store.refinements import RefinementProgress
     from grabient_ops.web.answers import Answers
     from grabient_ops.web.finder import Finder
@@ -51,24 +51,12 @@ class Reading:
         return self.app.services
 
     @property
-    def progress(self) -> "list[Progress]":
-        """How far every model and run is, under the current prompt version."""
-        from grabient_ops.pipeline.status import current_progress
+    def score(self) -> "Score":
+        """How far tagging is under the current prompt version, by model and run."""
+        from grabient_ops.pipeline.scoreboard import Scoreboard
 
-        return self.kept(
-            "progress", TAGGING, lambda: current_progress(self.connection, self.services)
-        )
-
-    @property
-    def models(self) -> list[dict[str, Any]]:
-        """The same by model, with tokens and cost, as in `status --json`."""
-        from grabient_ops.pipeline.status import describe_models
-
-        return self.kept(
-            "models",
-            TAGGING,
-            lambda: describe_models(self.connection, self.services, self.progress),
-        )
+        board = self.kept("scoreboard", frozenset(), lambda: Scoreboard(self.services))
+        return self.kept("score", TAGGING, lambda: board.look(self.connection))
 
     @property
     def refinement(self) -> "RefinementProgress":

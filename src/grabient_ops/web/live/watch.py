@@ -20,6 +20,7 @@ _SAFETY_S = 0.25
 _WITHOUT_INOTIFY_S = 0.01
 _SETTLE_S = (0.0005, 0.001, 0.001, 0.002, 0.002, 0.004, 0.004, 0.008, 0.008, 0.016, 0.032)
 """A commit is written, then flushed to the disk, and only then to be seen."""
+_LISTEN_S = 10.0
 _RETRY_S = 1.0
 _MANIFEST_S = 0.5
 
@@ -73,10 +74,14 @@ async def watch_postgres(conninfo: str, touch: Touch) -> None:
             connection = await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
             async with connection:
                 await connection.execute(f"LISTEN {CHANNEL}")
-                touch()
-                async for _ in connection.notifies():
+                while True:
                     touch()
-        except psycopg.Error as error:
+                    async for _ in connection.notifies(timeout=_LISTEN_S):
+                        touch()
+                    # A server that has vanished without a word says nothing here either.
+                    async with asyncio.timeout(_LISTEN_S):
+                        await connection.execute("SELECT 1")
+        except (psycopg.Error, TimeoutError) as error:
             log.warning("the store cannot be listened to", error=str(error))
         await asyncio.sleep(_RETRY_S)
 
@@ -135,7 +140,8 @@ async def _is_written(written: asyncio.Event | None) -> bool:
         await asyncio.sleep(_WITHOUT_INOTIFY_S)
         return False
     try:
-        await asyncio.wait_for(written.wait(), _SAFETY_S)
+        async with asyncio.timeout(_SAFETY_S):  # wait_for of Python 3.11 may lose a cancellation
+            await written.wait()
     except TimeoutError:
         return False
     written.clear()

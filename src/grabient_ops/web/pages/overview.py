@@ -5,6 +5,7 @@ from grabient_ops.store.batches import list_batches
 from grabient_ops.store.error_pages import browse_errors
 from grabient_ops.store.palettes import count_palettes
 from grabient_ops.store.progress import Progress, count_batches
+from grabient_ops.store.refinements import count_refined_palettes
 from grabient_ops.store.spending import measure_spending
 from grabient_ops.tagging.prompts import PromptKind
 from grabient_ops.web.journey import STAGES, journey
@@ -19,30 +20,34 @@ _CARDS: frozenset[Topic] = REFINEMENT | {"batches", "budgets"}
 
 
 def _read_cards(reading: Reading, _params: Nothing) -> Context:
-    runs = sum_runs(reading.progress)
+    connection = reading.connection
+    runs = sum_runs(reading.score.progress)
     return {
         "palettes": reading.kept(
-            "palettes", frozenset({"palettes"}), lambda: count_palettes(reading.connection)
+            "palettes", frozenset({"palettes"}), lambda: count_palettes(connection)
         ),
-        "refined": reading.refinement.refined,
+        "refined": reading.kept(
+            "refined", frozenset({"refinements"}), lambda: count_refined_palettes(connection)
+        ),
         "runs": runs,
-        "current_run": current_run(reading.progress),
+        "current_run": current_run(reading.score.progress),
         "totals": {
             key: sum(run[key] for run in runs)
             for key in ("expected", "succeeded", "failed", "pending")
         },
-        "waiting": count_batches(reading.connection).get("waiting", 0),
-        "spending": measure_spending(reading.connection),
+        "waiting": count_batches(connection).get("waiting", 0),
+        "spending": measure_spending(connection),
     }
 
 
 def _read_models(reading: Reading, _params: Nothing) -> Context:
     runs: dict[tuple[str, str], list[Progress]] = {}
-    for item in reading.progress:
+    for item in reading.score.progress:
         runs.setdefault((item.provider, item.model), []).append(item)
     return {
         "models": [
-            (model, runs.get((model["provider"], model["model"]), [])) for model in reading.models
+            (model, runs.get((model["provider"], model["model"]), []))
+            for model in reading.score.models
         ]
     }
 
