@@ -11,6 +11,8 @@ SPARK_READY := $(if $(shell command -v java 2>/dev/null),$(VENV)/.ready-spark)
 DEMO_HOME   ?= .demo
 # Everything else works on values, or on databases of its own choice.
 ON_BOTH     := tests/store tests/pipeline tests/cli tests/durability
+# A file stays together, so that what it sets up (a server, Spark, a browser) is set up once.
+IN_PARALLEL := -n auto --dist loadfile
 
 .PHONY: help
 help:  ## show this list
@@ -49,9 +51,9 @@ browser:
 
 .PHONY: test
 test: $(READY) $(SPARK_READY) browser  ## set up, then run the tests; what keeps data also on PostgreSQL
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(IN_PARALLEL) $(ARGS)
 ifndef ARGS
-	$(BIN)/python -m pytest --database postgresql $(ON_BOTH)
+	$(BIN)/python -m pytest $(IN_PARALLEL) --database postgresql $(ON_BOTH)
 endif
 
 .PHONY: lint

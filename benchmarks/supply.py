@@ -90,7 +90,7 @@ def ask_osv(pins: Sequence[Pin]) -> dict[str, list[str]]:
     """
     question = {"queries": [{"package": {"purl": pin.purl}} for pin in pins]}
     headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(_OSV, json.dumps(question).encode(), headers)  # noqa: S310 - https
+    request = urllib.request.Request(_OSV, json.dumps(question).encode(), headers)
     with urllib.request.urlopen(request, timeout=_ASK_S) as answer:  # noqa: S310 - https
         results = json.load(answer)["results"]
     known = zip(pins, results, strict=True)

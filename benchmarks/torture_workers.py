@@ -46,8 +46,9 @@ class Outcome:
         p95 = quantiles(self.takeovers, n=20)[-1] if len(self.takeovers) > 1 else 0.0
         found = "; ".join(self.faults) if self.faults else "all invariants hold"
         return (
-            f"Made by `make torture ARGS=workers` on {datetime.now(UTC):%Y-%m-%d}: {WORKERS} workers, "
-            f"a lease of {LEASE_S:g} s, {KILLS} kills over a pass of {self.lasted_s:.0f} s. "
+            f"Made by `python -m benchmarks.torture_workers` on {datetime.now(UTC):%Y-%m-%d}: "
+            f"{WORKERS} workers, a lease of {LEASE_S:g} s, {KILLS} kills over a pass of "
+            f"{self.lasted_s:.0f} s. "
             f"{self.requests:,} requests were billed in {self.batches} batches; {found}. "
             f"{len(self.takeovers)} of the killed had work in hand; the others had taken it over "
             f"after {p95:.1f} s (p95, most {max(self.takeovers, default=0):.1f} s)."

@@ -1,5 +1,6 @@
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +9,7 @@ import pytest
 
 from grabient_ops.app import App
 from grabient_ops.settings import Settings
+from grabient_ops.store.leases import join
 
 if TYPE_CHECKING:
     from benchmarks.arena import Sandbox
@@ -116,18 +118,28 @@ def test_batches_that_need_a_look_are_named(
     assert any(what in detail and id_ in detail for detail in details)
 
 
+@contextmanager
+def _worked_on(app: App, shelf: "Shelf") -> Iterator[None]:
+    """As if a worker ran: on SQLite it holds the home, on PostgreSQL a lease."""
+    if app.settings.is_postgres:
+        with app.store.write() as connection:
+            join(connection, "somebody", "host", "0.1.0", 60.0, shelf.now)
+    with app.hold_home():
+        yield
+
+
 def test_batches_in_flight_need_a_worker(ops: "Ops", shelf: "Shelf") -> None:
     shelf.batch("a", submitted_at=shelf.now)
     app = App(Settings())
 
     alone = findings(ops("doctor", "--json"))
-    with app.hold_home():
+    with _worked_on(app, shelf):
         attended = findings(ops("doctor", "--json"))
 
     assert (alone["worker"][0], attended["worker"][0]) == ("off", "ok")
     assert "no worker collects them" in alone["batches"][1]
     assert "no worker collects them" not in attended["batches"][1]
-    assert re.search(r"process \d+", attended["worker"][1])
+    assert re.search(r"process \d+|at work: somebody", attended["worker"][1])
 
 
 def test_models_that_retire_or_have_no_price_are_named(ops: "Ops", home: Path) -> None:

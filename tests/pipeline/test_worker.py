@@ -5,11 +5,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from dbos import DBOSClient
+from dbos import DBOSClient, EnqueueOptions
 
 from grabient_ops.errors import AuthenticationError, InputError, UnavailableError
 from grabient_ops.pipeline import worker as worker_module
-from grabient_ops.pipeline.journal import launch_journal, open_client
+from grabient_ops.pipeline.journal import WORKFLOW_NAME, launch_journal, open_client
 from grabient_ops.pipeline.recovery import cancel, list_workflows, restart, show_workflow
 from grabient_ops.pipeline.reparse import Reparser
 from grabient_ops.pipeline.stages import STAGES
@@ -336,3 +336,20 @@ def test_what_was_never_sent_cannot_be_restarted(lab: "Lab") -> None:
         _restart(lab, batch, "create")
     with pytest.raises(InputError, match="has ended: canceled"):
         cancel(lab.services, batch.id)
+
+
+def test_a_workflow_that_an_older_release_left_goes_on_under_this_one(lab: "Lab") -> None:
+    batch = lab.reserve(2)
+    with _Journal(lab) as journal:
+        options: EnqueueOptions = {
+            "workflow_name": WORKFLOW_NAME,
+            "queue_name": "_dbos_internal_queue",
+            "workflow_id": batch.workflow_id,
+            "app_version": "ops-0",
+        }
+        journal.enqueue(options, batch.id)
+
+    assert _work(lab) == DONE
+
+    assert lab.services.batch(batch.id).state == "completed"
+    assert lab.openai.calls.count("create") == 1

@@ -128,7 +128,7 @@ def test_a_query_beyond_the_topics_would_be_noticed(full_on_sqlite: "Served") ->
         ReadingRoom(full_on_sqlite.web.app, lambda: NO_WORKER).open() as reading,
         watching(reading, tables),
     ):
-        assert reading.models
+        assert reading.score.models
 
     assert {"palettes", "palette_tags", "targets", "notes"} <= tables
 

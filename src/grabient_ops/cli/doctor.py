@@ -212,19 +212,29 @@ def _check_batches(app: "App", store: "Store") -> Iterator[Check]:
         yield Check("batches", "problem", f"stopped, see `workflows list`: {_ids(stopped)}")
     if late:
         yield Check("batches", "problem", f"not ended within 24 hours: {_ids(late)}")
-    if len(found) > len(stopped) and not worker and app.settings.database_url is None:
+    if len(found) > len(stopped) and not worker:
         yield Check("batches", "problem", f"{len(found)} in flight, but no worker collects them")
     elif not (stopped or late):
         yield Check("batches", "ok", f"{len(found)} in flight")
 
 
 def _worker(app: "App") -> str | None:
-    """Return who holds the home, or None."""
+    """Return who holds the home, or works on the shared database, or None."""
+    if app.settings.is_postgres:
+        return _leaseholders(app)
     try:
         with app.hold_home():
             return None
     except StoreError as error:
         return str(error)
+
+
+def _leaseholders(app: "App") -> str | None:
+    from grabient_ops.store.leases import list_leases
+
+    with app.store.read() as connection:
+        living = [lease.id for lease in list_leases(connection) if not lease.is_expired]
+    return f"at work: {', '.join(living)}" if living else None
 
 
 def _ids(batches: "list[Batch]") -> str:

@@ -7,7 +7,7 @@ import structlog
 from dbos import DBOS, WorkflowStatus
 
 from grabient_ops.pipeline.leases import Tenure
-from grabient_ops.pipeline.recovery import WORKFLOW_NAME
+from grabient_ops.pipeline.recovery import APPLICATION_VERSION, WORKFLOW_NAME
 
 log = structlog.get_logger(__name__)
 _AT_LEAST_EVERY_S = 30.0
@@ -31,12 +31,27 @@ class Patrol:
         if members == self._members and now < self._next:
             return
         self._members, self._next = members, now + _AT_LEAST_EVERY_S
-        pending = DBOS.list_workflows(
-            name=WORKFLOW_NAME, status="PENDING", limit=None, load_input=False, load_output=False
+        under_way = DBOS.list_workflows(
+            name=WORKFLOW_NAME,
+            status=["PENDING", "ENQUEUED"],
+            limit=None,
+            load_input=False,
+            load_output=False,
         )
+        pending = [row for row in under_way if row.status == "PENDING"]
         if self._tenure.leads:
+            self._bring_forward([r for r in under_way if r.app_version != APPLICATION_VERSION])
             self._take_over({row.executor_id or "" for row in pending})
         self._watch_own([row for row in pending if row.executor_id == self._tenure.id], now)
+
+    def _bring_forward(self, rows: list[WorkflowStatus]) -> None:
+        """Begin anew what a release with other steps has left; each step sees what is done."""
+        dead = self._tenure.find_dead({row.executor_id or "" for row in rows})
+        for row in rows:
+            if row.status == "ENQUEUED" or row.executor_id in {*dead, self._tenure.id}:
+                log.warning("from another release", workflow=row.workflow_id, of=row.app_version)
+                DBOS.cancel_workflow(row.workflow_id)
+                DBOS.rewind_workflow(row.workflow_id, 1, application_version=APPLICATION_VERSION)
 
     def _take_over(self, executors: Collection[str]) -> None:
         dead = self._tenure.find_dead(executors)

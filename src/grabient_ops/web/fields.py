@@ -44,7 +44,6 @@ def posted(kind: Callable[..., T]) -> Callable[[Request], Awaitable[T]]:
 
     The dependency raises InputError for texts that no database takes.
     """
-
     known = fields(cast("Any", kind))
 
     async def read(request: Request) -> T:
