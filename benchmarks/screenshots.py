@@ -14,7 +14,7 @@ from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from benchmarks.arena import Home, start_sandbox
 from benchmarks.browser import find_browser
@@ -24,6 +24,8 @@ FOLDER = Path(__file__).resolve().parents[1] / "docs" / "screenshots"
 _SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 _HEIGHTS = {1280: 1400, 390: 1400}
 """Width of the window -> most of a page that is shown."""
+_COLOURFUL = {"palettes", "palette", "search"}
+_PALETTES = 36
 _MODEL = "groq/openai/gpt-oss-20b"
 _SLOW = "openai/gpt-4o-mini"
 _QUERY = """SELECT model, category, count(*) AS votes, count(DISTINCT tag) AS tags
@@ -36,7 +38,10 @@ def main() -> None:
     """Fill a home, serve it, and look at it; words on the command line choose pages."""
     chosen = sys.argv[1:]
     FOLDER.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+    with (
+        tempfile.TemporaryDirectory(prefix="grabient-ops-") as folder,
+        sync_playwright() as playwright,
+    ):
         browser = playwright.chromium.launch(executable_path=find_browser())
         with _filled(Path(folder) / "home") as home, _served(home) as url:
             addresses = _addresses(home)
@@ -49,7 +54,7 @@ def main() -> None:
 def _filled(path: Path) -> Iterator[Home]:
     """Yield a home with a pass behind it, one under a second prompt, and one on its way."""
     home = Home(path, {})
-    home.run("demo", "--palettes", "36", "--runs", "3", timeout_s=600)
+    home.run("demo", "--palettes", str(_PALETTES), "--runs", "3", timeout_s=600)
     prompt = path / "second.md"
     prompt.write_text(builtin_prompt("tagging").content + "\nPrefer words of weather and sea.\n")
     home.run("prompts", "register", str(prompt), "-m", "Words of weather and sea")
@@ -80,8 +85,14 @@ def _addresses(home: Home) -> dict[str, str]:
     """Return what to look at: name of the picture -> path and query."""
     seed: str = home.json("palettes", "list")[7]["seed"]
     batches: list[dict[str, Any]] = home.json("batches", "list")
-    done = next(batch["id"] for batch in batches if batch["state"] == "completed")
-    prompt = home.json("prompts", "list")[0]["version"]
+    done = next(
+        batch["id"]
+        for batch in batches
+        if batch["state"] == "completed" and batch["request_count"] == _PALETTES
+    )
+    new, old = (
+        prompt["version"] for prompt in home.json("prompts", "list") if prompt["kind"] == "tagging"
+    )
     views = ("tags", "prompts", "agreement", "accuracy", "convergence", "cost", "errors")
     return {
         "overview": "/",
@@ -94,7 +105,7 @@ def _addresses(home: Home) -> dict[str, str]:
         "history": "/history",
         "errors": "/errors",
         "prompts": "/prompts",
-        "prompt": f"/prompts/{prompt}",
+        "prompt": f"/prompts/{new}?against={old}",
         **{f"analytics-{view}": f"/analytics?view={view}" for view in views},
         "sql": f"/sql?{urlencode({'sql': _QUERY})}",
         "models": "/models",
@@ -104,13 +115,19 @@ def _addresses(home: Home) -> dict[str, str]:
 
 def _take_all(browser: Browser, name: str, address: str) -> None:
     for scheme, width in product(_SCHEMES, _HEIGHTS):
-        viewport = {"width": width, "height": 844 if width < 600 else 900}
-        with browser.new_context(viewport=viewport, color_scheme=scheme) as context:  # type: ignore[arg-type] # as documented
+        viewport = ViewportSize(width=width, height=844 if width < 600 else 900)
+        with browser.new_context(
+            viewport=viewport,
+            color_scheme=scheme,
+            bypass_csp=True,  # for the style below
+        ) as context:
             page = context.new_page()
             page.goto(address)
+            page.add_style_tag(content="html { scrollbar-gutter: auto !important }")
             _settle(page, name)
             path = FOLDER / f"{name}-{scheme}-{width}.png"
-            path.write_bytes(_small(page.screenshot(full_page=True), _HEIGHTS[width]))
+            picture = _cut(page.screenshot(full_page=True), _HEIGHTS[width])
+            path.write_bytes(_encode(picture, colourful=name in _COLOURFUL))
             print(path.name)
 
 
@@ -125,12 +142,16 @@ def _settle(page: Page, name: str) -> None:
     page.wait_for_timeout(400)
 
 
-def _small(picture: bytes, most: int) -> bytes:
-    """Cut a picture below, and write it with 256 colours: a quarter of the bytes."""
+def _cut(picture: bytes, most: int) -> Image.Image:
     whole = Image.open(BytesIO(picture)).convert("RGB")
-    cut = whole.crop((0, 0, whole.width, min(whole.height, most)))
+    return whole.crop((0, 0, whole.width, min(whole.height, most)))
+
+
+def _encode(picture: Image.Image, *, colourful: bool) -> bytes:
+    """Write a picture with 256 colours, a quarter of the bytes, unless it shows many gradients."""
     content = BytesIO()
-    cut.quantize(256, dither=Image.Dither.NONE).save(content, "png", optimize=True)
+    less = picture if colourful else picture.quantize(256, dither=Image.Dither.NONE)
+    less.save(content, "png", optimize=True)
     return content.getvalue()
 
 

@@ -4,14 +4,19 @@ import json
 import random
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from benchmarks.arena import Home, Sandbox, kill_hard, start_sandbox
+from benchmarks.postgres import store_url
 from grabient_ops.palettes.invented import invented_seeds
+from grabient_ops.store.engine import open_store
+from grabient_ops.store.tables import palette_tag_refined
 from tests.importers.conftest import FULL, Deployment, insert, patch
 
 KILLS = 20
@@ -141,17 +146,15 @@ def _held(deployment: Deployment) -> dict[str, tuple[Any, ...]]:
 
 def _refine(home: Home, count: int) -> None:
     """Put refinements into the store behind the program's back."""
-    import sqlite3
-
-    columns = {
+    row = {
         "seed": SEEDS[0], "provider": "anthropic", "model": "claude-opus-4-5-20251101",
-        "prompt_version": "aaaabbbbaaaa", "attempt": 1, "batch_id": "b", "tags": json.dumps(FULL),
+        "prompt_version": "aaaabbbbaaaa", "attempt": 1, "batch_id": "b", "tags": FULL,
         "response": "{}", "excused": False, "input_tokens": 1, "output_tokens": 2,
-        "cached_tokens": 0, "reasoning_tokens": 0, "created_at": "2026-11-22T00:00:00.000000+00:00",
-        "source_prompt_versions": "[]", "input": "", "embed_text": "calm",
+        "cached_tokens": 0, "reasoning_tokens": 0, "created_at": datetime(2026, 11, 22, tzinfo=UTC),
+        "source_prompt_versions": [], "input": "", "embed_text": "calm",
     }  # fmt: skip
-    names = (*columns, "run_number")
-    sql = f"INSERT INTO palette_tag_refined ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608, E501 - constants
-    with sqlite3.connect(home.path / "store.sqlite") as connection:
-        connection.executemany(sql, [(*columns.values(), run + 1) for run in range(count)])
-    connection.close()
+    rows = [{**row, "run_number": run} for run in range(1, count + 1)]
+    store = open_store(store_url(home.path))
+    with store.write() as connection:
+        connection.execute(sa.insert(palette_tag_refined), rows)
+    store.close()

@@ -202,7 +202,7 @@ def answering(connect: Connect, pauses: Pauses) -> Iterator[Callable[[int, bytes
                 self.wfile.write(content)
 
             @override
-            def log_message(self, *_: Any) -> None:  # noqa: ANN401 - as the base class has it
+            def log_message(self, *_: Any) -> None:
                 """Be quiet."""
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -258,6 +258,7 @@ class Lab:
         if not self.journal_url.startswith("sqlite"):
             with self.store.write() as connection:
                 connection.execute(sa.text("DELETE FROM dbos.workflow_status"))
+                connection.execute(sa.text("DELETE FROM dbos.operation_outputs"))
 
     def want(self, *providers: ProviderName, runs: int = 1) -> str:
         """Ask for all palettes to be tagged; return the prompt version."""

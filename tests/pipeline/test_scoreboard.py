@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy.engine import Connection
 
-from grabient_ops.pipeline import scoreboard
 from grabient_ops.pipeline.prompting import current_prompt, register_prompt_text, use_prompt
 from grabient_ops.pipeline.scoreboard import Score, Scoreboard
 from grabient_ops.pipeline.status import describe_models
 from grabient_ops.store.batches import update_batch
 from grabient_ops.store.changes import announce
 from grabient_ops.store.failures import excuse_errors
-from grabient_ops.store.progress import Run, measure_progress, sum_tokens
+from grabient_ops.store.progress import (
+    Outcome,
+    Run,
+    count_outcomes,
+    measure_progress,
+    sum_tokens,
+)
 
 if TYPE_CHECKING:
     from tests.pipeline.conftest import Lab
@@ -98,13 +103,14 @@ def test_only_the_run_with_new_answers_is_counted_again(
     _end(lab, first, None)
     assert _agrees(lab, board)
     counted: list[Run | None] = []
-    count = scoreboard.count_outcomes
 
-    def noting(*args: object) -> object:
-        counted.append(args[3] if len(args) > 3 else None)  # type: ignore[arg-type]
-        return count(*args)  # type: ignore[arg-type]
+    def noting(
+        connection: Connection, version: str, attempts: int, run: Run | None = None
+    ) -> dict[Run, Outcome]:
+        counted.append(run)
+        return count_outcomes(connection, version, attempts, run)
 
-    monkeypatch.setattr(scoreboard, "count_outcomes", noting)
+    monkeypatch.setattr("grabient_ops.pipeline.scoreboard.count_outcomes", noting)
     _end(lab, second, None)
     with lab.store.read() as connection:
         board.look(connection)

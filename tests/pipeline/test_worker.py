@@ -9,8 +9,14 @@ from dbos import DBOSClient, EnqueueOptions
 
 from grabient_ops.errors import AuthenticationError, InputError, UnavailableError
 from grabient_ops.pipeline import worker as worker_module
-from grabient_ops.pipeline.journal import WORKFLOW_NAME, launch_journal, open_client
-from grabient_ops.pipeline.recovery import cancel, list_workflows, restart, show_workflow
+from grabient_ops.pipeline.journal import launch_journal, open_client
+from grabient_ops.pipeline.recovery import (
+    WORKFLOW_NAME,
+    cancel,
+    list_workflows,
+    restart,
+    show_workflow,
+)
 from grabient_ops.pipeline.reparse import Reparser
 from grabient_ops.pipeline.stages import STAGES
 from grabient_ops.pipeline.worker import Standstill, Worker

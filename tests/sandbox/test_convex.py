@@ -20,7 +20,11 @@ Post = Callable[..., httpx2.Response]
 def post(sandbox: Sandbox) -> Iterator[Post]:
     """Calls the deployment with a good key."""
     with httpx2.Client(base_url=sandbox.url, headers=KEY) as client:
-        yield lambda path, **body: client.post(path, json=body)
+
+        def call(path: str, **body: object) -> httpx2.Response:
+            return client.post(path, json=body)
+
+        yield call
 
 
 def commit(sandbox: Sandbox, *steps: dict[str, Any]) -> list[str]:
@@ -84,7 +88,7 @@ def test_a_wrong_call_has_the_code_of_the_real_one(
 
 
 def test_a_key_that_is_none_is_refused(sandbox: Sandbox) -> None:
-    for value in ("Bearer x", "Convex invalid", "Convex "):
+    for value in ("Bearer x", "Convex invalid", "Convex"):
         answer = httpx2.post(f"{sandbox.url}/api/list_snapshot", headers={"authorization": value})
         assert (answer.status_code, answer.json()["code"]) == (401, "BadAdminKey")
 

@@ -4,7 +4,7 @@ from grabient_ops.cli.common import open_app, warn
 
 
 def worker() -> None:
-    """Work on this home until stopped: submit, wait, collect. One worker per home."""
+    """Work until stopped: submit, wait, collect. One worker per home; on PostgreSQL, any number."""
     from grabient_ops.cli.session import work_until_stopped
 
     app = open_app()

@@ -189,6 +189,7 @@ class LeasedTenure(Tenure):
         self._ended.set()
         with suppress(StoreError), self._store.write() as connection:
             leases.leave(connection, self.id)
+        shutil.rmtree(self._spool / self.id, ignore_errors=True)
         if self._lock is not None:
             self._lock.close()
 

@@ -6,8 +6,9 @@ from collections.abc import Collection
 import structlog
 from dbos import DBOS, WorkflowStatus
 
+from grabient_ops.pipeline.journal import APPLICATION_VERSION
 from grabient_ops.pipeline.leases import Tenure
-from grabient_ops.pipeline.recovery import APPLICATION_VERSION, WORKFLOW_NAME
+from grabient_ops.pipeline.recovery import WORKFLOW_NAME
 
 log = structlog.get_logger(__name__)
 _AT_LEAST_EVERY_S = 30.0
@@ -51,7 +52,7 @@ class Patrol:
             if row.status == "ENQUEUED" or row.executor_id in {*dead, self._tenure.id}:
                 log.warning("from another release", workflow=row.workflow_id, of=row.app_version)
                 DBOS.cancel_workflow(row.workflow_id)
-                DBOS.rewind_workflow(row.workflow_id, 1, application_version=APPLICATION_VERSION)
+                DBOS.rewind_workflow(row.workflow_id, application_version=APPLICATION_VERSION)
 
     def _take_over(self, executors: Collection[str]) -> None:
         dead = self._tenure.find_dead(executors)

@@ -22,13 +22,14 @@ def test_answers_can_be_chosen_by_every_name_that_has_some(warehouse: Warehouse)
 
     assert found.prompts == list(PROMPTS)
     assert found.runs == list(RUNS)
+    assert found.sources == ["own"]
     assert found.models == [
         "anthropic/claude", "google/gemini", "groq/openai/gpt-oss-20b", "openai/gpt-4o-mini",
     ]  # fmt: skip
 
 
 def test_without_answers_there_is_nothing_to_choose(open_answers: Opener) -> None:
-    assert choices(open_answers([])) == ([], [], [])
+    assert choices(open_answers([])) == ([], [], [], [])
 
 
 def test_the_views_are_those_that_the_console_knows(tmp_path: Path) -> None:

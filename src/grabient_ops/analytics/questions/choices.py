@@ -16,15 +16,17 @@ class Choices(NamedTuple):
         prompts: prompt versions.
         models: as `provider/model`.
         runs: their numbers, from the first.
+        sources: `own`, and the systems that answers came from.
     """
 
     prompts: Sequence[str] = ()
     models: Sequence[str] = ()
     runs: Sequence[int] = ()
+    sources: Sequence[str] = ()
 
 
 class _Choice(NamedTuple):
-    kind: Literal["prompt", "model", "run"]
+    kind: Literal["prompt", "model", "run", "source"]
     value: str
 
 
@@ -36,4 +38,5 @@ def choices(warehouse: "Warehouse") -> Choices:
         [value for kind, value in found if kind == "prompt"],
         [value for kind, value in found if kind == "model"],
         [int(value) for kind, value in found if kind == "run"],
+        [value for kind, value in found if kind == "source"],
     )

@@ -13,11 +13,11 @@ from grabient_ops.analytics.questions.asking import Selection
 from grabient_ops.analytics.questions.convergence import Convergence, convergence
 from grabient_ops.analytics.questions.reliability import Reliability, reliability
 from grabient_ops.analytics.questions.tags import TopTag, top_tags
-from grabient_ops.app import App
 from grabient_ops.web.api.route import ApiRoute, problems
 from grabient_ops.web.api.warehouse import OpenWarehouse
 from grabient_ops.web.api.words import Category, Limit, Number, Text, selection
 from grabient_ops.web.parts import Parts
+from grabient_ops.web.prices import prices_of
 
 router = APIRouter(
     prefix="/analytics", tags=["analytics"], route_class=ApiRoute, responses=problems(409)
@@ -98,18 +98,12 @@ def show_usage(
     by: Annotated[Sequence[using.Part], Query(max_length=4)] = ("provider", "model"),
 ) -> list[using.Used]:
     """Sum up tokens and cost, and what batch prices saved."""
-    return using.usage(warehouse, _prices(web.app), chosen, by=[p for p in using.PARTS if p in by])
+    return using.usage(
+        warehouse, prices_of(web.app.catalog), chosen, by=[p for p in using.PARTS if p in by]
+    )
 
 
 @router.get("/failures")
 def show_failures(warehouse: OpenWarehouse, chosen: Chosen) -> list[using.Failures]:
     """Count how each model's requests failed; every attempt counts."""
     return using.errors(warehouse, chosen)
-
-
-def _prices(app: App) -> list[using.ModelPrices]:
-    names = using.ModelPrices._fields[2:]
-    return [
-        using.ModelPrices(m.provider, m.id, *(getattr(m.prices, name, None) for name in names))
-        for m in app.catalog.models
-    ]

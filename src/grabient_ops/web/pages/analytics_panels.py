@@ -40,6 +40,7 @@ class Shown:
 
     Attributes:
         model: as `provider/model`.
+        source: `own`, or the system that answers came from.
         category: of the top tags.
         old, new: prompt versions to compare.
     """
@@ -48,6 +49,7 @@ class Shown:
     prompt: Word = ""
     model: Word = ""
     run: Annotated[str, Query(pattern="^[0-9]{0,6}$")] = ""
+    source: Word = ""
     category: Word = ""
     old: Word = ""
     new: Word = ""
@@ -59,16 +61,19 @@ class Shown:
             (self.prompt,) if self.prompt else (),
             (self.model,) if self.model else (),
             (int(self.run),) if self.run else (),
+            (self.source,) if self.source else (),
         )
 
     @property
     def is_filtered(self) -> bool:
         """Whether some answers are left out."""
-        return bool(self.prompt or self.model or self.run)
+        return bool(self.prompt or self.model or self.run or self.source)
 
     def address(self, view: str) -> str:
         """Return the address of other questions about the same answers."""
-        words = {"prompt": self.prompt, "model": self.model, "run": self.run}
+        words = {
+            "prompt": self.prompt, "model": self.model, "run": self.run, "source": self.source,
+        }  # fmt: skip
         chosen = {name: word for name, word in words.items() if word}
         return f"/analytics?{urlencode({'view': view, **chosen})}"
 
@@ -183,10 +188,10 @@ def _read_stopping(reading: Reading, shown: Shown) -> Context:
 
 
 def _read_spent(reading: Reading, shown: Shown) -> Context:
-    rows = list_spent(
-        reading.connection,
-        prompt=shown.prompt, model=shown.model, run=int(shown.run) if shown.run else None,
-    )  # fmt: skip
+    run = int(shown.run) if shown.run else None
+    rows = list_spent(reading.connection, prompt=shown.prompt, model=shown.model, run=run)
+    if shown.source not in {"", "own"}:
+        rows = []
     days = [(day, list(some)) for day, some in groupby(rows, lambda row: row.ended_at.date())]
     return {
         "rows": rows,
