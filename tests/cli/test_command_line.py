@@ -34,7 +34,7 @@ def commands(command: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa
 
 COMMANDS = dict(commands(typer.main.get_command(app)))
 SECTIONS = dict(
-    re.findall(r"^### `([a-z -]*[a-z])[^`]*`\n(.*?)(?=^##)", DOCUMENT, re.MULTILINE | re.DOTALL)
+    re.findall(r"^### `([a-z0-9 -]*[a-z0-9])[^`]*`\n(.*?)(?=^##)", DOCUMENT, re.MULTILINE | re.DOTALL)
 )
 every_command = pytest.mark.parametrize("name", COMMANDS)
 

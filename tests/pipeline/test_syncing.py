@@ -248,6 +248,37 @@ def test_answers_that_an_import_there_has_made_anew_keep_their_runs(pair: Pair) 
     assert syncer.report.total.moved == 0
 
 
+def test_an_import_in_the_middle_of_a_snapshot_leaves_every_run_where_it_is_there(
+    pair: Pair,
+) -> None:
+    for run in range(1, 9):
+        pair.answer(run)
+    pair.log.change_settings({"sync_page": 3})
+    syncer = pair.syncer()
+    while not (page := syncer.step()).is_current:
+        if not page.is_whole and syncer.pages < 4:
+            import_again(pair)
+
+    assert syncer.report.total.moved > 0
+    assert pair.mirrored() == pair.held()
+
+
+def test_a_second_answer_takes_its_own_run_when_the_first_is_gone(pair: Pair) -> None:
+    first, second = pair.answer(1), pair.answer(1)
+    pair.catch_up()
+    assert sorted(row[1] for row in pair.mirrored().values()) == [1, 2]
+    pair.delete(first)
+    pair.catch_up()
+    assert pair.mirrored() == pair.held()
+    third = pair.answer(1)
+    pair.catch_up()
+    pair.patch(second, runNumber=7)
+    pair.catch_up()
+
+    assert pair.mirrored()[third][1] == 1
+    assert pair.mirrored() == pair.held()
+
+
 def test_an_import_that_the_older_export_does_not_see_is_seen_when_asked_again(
     tmp_path: Path,
 ) -> None:

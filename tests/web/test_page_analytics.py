@@ -111,6 +111,21 @@ def test_answers_are_chosen_by_prompt_model_and_run(charts: Served) -> None:
     assert "view=agreement&amp;prompt=aaaa11112222&amp;model=groq%2Fllama&amp;run=2" in page
 
 
+def test_answers_of_other_systems_are_chosen_by_their_source(served: Served, shelf: Shelf) -> None:
+    answers_of_two_models(shelf)
+    assert 'name="source"' not in read(served, "/analytics")
+    shelf.answer(
+        shelf.batch("imported"), SEEDS[0], tags={"mood": ["of old"]}, source="d1", model="older"
+    )
+    read(served, "/analytics?view=errors")
+    page = read(served, "/analytics?source=d1")
+
+    assert "of old mood 100.0 %" in words(page)
+    assert "stormy" not in page
+    assert "<option selected>d1</option>" in page
+    assert "No batch is like that." in read(served, "/analytics?view=cost&source=d1")
+
+
 def test_a_name_that_nobody_has_is_said_in_its_place(charts: Served) -> None:
     page = read(charts, f"/analytics?model={quote(HOSTILE)}")
 

@@ -1,6 +1,6 @@
 """What came from other systems: stored beside our own, and recognised when it comes again."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from grabient_ops.store.upsert import insert_new, insert_of
 Row = dict[str, Any]
 
 _CHUNK = 500
+_MOVED = "movedFromRun"
 _KEY = ("prompt_version", "provider", "model", "run_number", "seed")
 
 
@@ -72,6 +73,7 @@ def store_answers(
     news = [*fresh, *changed]
     moved = _insert(connection, table, source, news)
     touched = {row["batch_id"] for row in news} | {old.batch_id for old in replaced}
+    touched |= restore_runs(connection, table, source, {row["seed"] for row in changed})
     already_there = len(rows) - len(fresh) - len(changed)
     return Stored(len(fresh), len(changed), already_there, moved, frozenset(touched))
 
@@ -194,8 +196,50 @@ def _place(
             moved += 1
         attempts, is_answered = taken.get(key, (0, False))
         taken[key] = (attempts + 1, is_answered or is_success)
-        placed.append({**row, "run_number": key[3], "attempt": attempts + 1})
+        placed.append({**_moved(row, key[3]), "attempt": attempts + 1})
     return placed, moved
+
+
+def _moved(row: Row, run_number: int) -> Row:
+    """Put a row into a run, and note the run that it has at its source if that is another."""
+    if run_number == row["run_number"]:
+        return row
+    extra = {**(row["source_extra"] or {}), _MOVED: row["run_number"]}
+    return {**row, "run_number": run_number, "source_extra": extra}
+
+
+def restore_runs(
+    connection: Connection, table: sa.Table, source: str, seeds: Collection[str]
+) -> set[str]:
+    """Give moved successes of some palettes their own runs back, where these are free now.
+
+    Returns:
+        The batches whose rows have changed.
+    """
+    names = ("id", "batch_id", "source_extra", *_KEY)
+    touched = set()
+    for chunk in _chunks(sorted(seeds)):
+        mine = (table.c.source == source, table.c.seed.in_(chunk), table.c.error_class.is_(None))
+        query = sa.select(*(table.c[name] for name in names)).where(
+            *mine, table.c.source_extra.is_not(None)
+        )
+        for row in connection.execute(query.order_by(table.c.id)).all():
+            if _MOVED in row.source_extra and _restore(connection, table, source, row._asdict()):
+                touched.add(row.batch_id)
+    return touched
+
+
+def _restore(connection: Connection, table: sa.Table, source: str, row: Row) -> bool:
+    extra = dict(row["source_extra"])
+    key = _key({**row, "run_number": extra.pop(_MOVED)})
+    attempts, is_answered = _taken(connection, table, source, [key]).get(key, (0, False))
+    if is_answered:
+        return False
+    update = sa.update(table).where(table.c.id == row["id"])
+    connection.execute(
+        update.values(run_number=key[3], attempt=attempts + 1, source_extra=extra or None)
+    )
+    return True
 
 
 def _taken(

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 
 from grabient_ops.errors import StoreError
 from grabient_ops.store.changes import Topic, announce
+from grabient_ops.store.imports import restore_runs
 from grabient_ops.store.notes import get_note, set_note
 from grabient_ops.store.tables import (
     convex_documents,
@@ -151,11 +152,17 @@ def remove_answers(
     """Remove the rows of some documents, and tell the warehouse; return how many."""
     table, topic = _ANSWERS[table_name]
     batches: set[str] = set()
+    seeds: set[str] = set()
     count = 0
     for chunk in _chunks(source_ids):
         mine = sa.and_(table.c.source == SOURCE, table.c.source_id.in_(chunk))
-        batches.update(connection.execute(sa.select(table.c.batch_id).where(mine)).scalars())
+        query = sa.select(table.c.batch_id, table.c.seed).where(mine)
+        for batch_id, seed in connection.execute(query):
+            batches.add(batch_id)
+            seeds.add(seed)
         count += connection.execute(sa.delete(table).where(mine)).rowcount
+    # Their runs are free now for those that had to go elsewhere.
+    batches |= restore_runs(connection, table, SOURCE, seeds)
     announce(connection, topic, sorted(batches), at)
     return count
 

@@ -40,6 +40,7 @@ class Hub:
         self._lanes: dict[Pace, Lane] = {
             "quick": Lane(readers, gap_s),
             "slow": Lane(readers, slow_gap_s),
+            "heavy": Lane(readers, slow_gap_s),
         }
         self._moved = asyncio.Event()
         self._events: dict[tuple[tuple[View, ...], int], bytes] = {}

@@ -10,8 +10,9 @@ from grabient_ops.web.live.topics import Topic
 
 Context = Mapping[str, object]
 """What a template is given, by name."""
-Pace = Literal["quick", "slow"]
-"""`quick` panels follow within 50 ms; `slow` ones, which ask the warehouse, within two seconds."""
+Pace = Literal["quick", "slow", "heavy"]
+"""`quick` panels follow within 50 ms; `slow` ones, which ask the warehouse, within two seconds.
+`heavy` ones may work for many seconds, and only each other has to wait for them."""
 
 P_contra = TypeVar("P_contra", bound=Hashable, contravariant=True)
 _ID = re.compile(r"[a-z][a-z0-9-]*")

@@ -89,7 +89,7 @@ class Reading:
         return self._closing.enter_context(self._answers_of_now.open().connection.cursor())
 
     def ask(self, question: Callable[..., T], *args: Hashable, **options: Hashable) -> T:
-        """Ask the warehouse; only for panels of the slow lane. See `Answers.ask`."""
+        """Ask the warehouse; only for heavy panels. See `Answers.ask`."""
         return self._answers_of_now.ask(question, *args, **options)
 
     @property

@@ -245,7 +245,7 @@ def _panel(
     name: str, read: Callable[[Reading, Shown], Context], topics: frozenset[Topic] = frozenset()
 ) -> Panel[Shown]:
     followed = topics or frozenset({"responses", "warehouse"})
-    return Panel(f"analytics-{name}", followed, f"analytics/{name}.html", read, pace="slow")
+    return Panel(f"analytics-{name}", followed, f"analytics/{name}.html", read, pace="heavy")
 
 
 PANELS: dict[View, tuple[Panel[Shown], ...]] = {
