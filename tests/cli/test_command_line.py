@@ -33,9 +33,8 @@ def commands(command: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa
 
 
 COMMANDS = dict(commands(typer.main.get_command(app)))
-SECTIONS = dict(
-    re.findall(r"^### `([a-z0-9 -]*[a-z0-9])[^`]*`\n(.*?)(?=^##)", DOCUMENT, re.MULTILINE | re.DOTALL)
-)
+_SECTION = r"^### `([a-z0-9 -]*[a-z0-9])[^`]*`\n(.*?)(?=^##)"
+SECTIONS = dict(re.findall(_SECTION, DOCUMENT, re.MULTILINE | re.DOTALL))
 every_command = pytest.mark.parametrize("name", COMMANDS)
 
 

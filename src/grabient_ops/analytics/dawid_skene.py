@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from grabient_ops.analytics.patience import keep_to_time
 from grabient_ops.palettes.spaces import Floats
 
 Ints = NDArray[np.int64]
@@ -60,6 +61,7 @@ def fit(votes: Votes, words: int, *, iterations: int = 100, tolerance: float = 1
                          .reshape(tasks, words), axis=1)  # fmt: skip
     prior, confusion = _learn(votes, belief, workers)
     for _ in range(iterations):
+        keep_to_time()
         before, belief = belief, _believe(votes, prior, confusion, tasks)
         prior, confusion = _learn(votes, belief, workers)
         if np.abs(belief - before).max() <= tolerance:

@@ -76,13 +76,11 @@ class Warehouse:
         generation: number of the generation; it stays the same until the lake is opened again.
         tallied: whether there are two more views: `tallies`, the consensus as it was counted in
             advance, and `moving`, the palettes for which it may have changed since.
-        patience_s: how long a question may take; None for as long as it needs.
     """
 
     connection: duckdb.DuckDBPyConnection
     generation: int
     tallied: bool = False
-    patience_s: float | None = None
 
     def __enter__(self) -> Self:
         return self

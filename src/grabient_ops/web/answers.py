@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from grabient_ops.analytics.patience import patience
 from grabient_ops.app import App
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class Answers:
                 self._known.move_to_end(key)
                 known: T = self._known[key]
                 return known
-        answer = question(warehouse, *args, **options)
+        with patience(_PATIENCE_S):
+            answer = question(warehouse, *args, **options)
         with self._lock:
             self._known[key] = answer
             while len(self._known) > _KEPT:
@@ -57,15 +59,12 @@ class Answers:
         Raises:
             EmptyLakeError: nothing has been published yet.
         """
-        from dataclasses import replace
-
         from grabient_ops.analytics.warehouse import open_generation, require_manifest
 
         manifest = require_manifest(self._app.lake)
         with self._lock:
             if self._warehouse is None or self._warehouse.generation != manifest.generation:
-                opened = open_generation(self._app.lake, manifest)
-                self._warehouse = replace(opened, patience_s=_PATIENCE_S)
+                self._warehouse = open_generation(self._app.lake, manifest)
                 self._known.clear()
             return self._warehouse
 

@@ -1,13 +1,14 @@
 """What the help of a dashboard asks: names to choose by, views to write SQL about, a time limit."""
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from grabient_ops.analytics.console import run_query
-from grabient_ops.analytics.patience import ImpatientError
+from grabient_ops.analytics.dawid_skene import Votes, fit
+from grabient_ops.analytics.patience import ImpatientError, patience
 from grabient_ops.analytics.questions.asking import EVERYTHING, chosen
 from grabient_ops.analytics.questions.choices import choices
 from grabient_ops.analytics.questions.views import list_views
@@ -47,28 +48,35 @@ def test_the_views_are_those_that_the_console_knows(tmp_path: Path) -> None:
 
 
 def test_a_question_ends_when_patience_does(warehouse: Warehouse) -> None:
-    hurried = replace(warehouse, patience_s=0.1)
     begun = time.monotonic()
 
-    with (
-        pytest.raises(ImpatientError, match=r"longer than 0\.1 s"),
-        chosen(hurried, EVERYTHING) as c,
-    ):
-        c.execute(_ENDLESS)
+    def ask_for_ever() -> None:
+        with patience(0.1), chosen(warehouse, EVERYTHING) as cursor:
+            cursor.execute(_ENDLESS)
+
+    with pytest.raises(ImpatientError, match=r"longer than 0\.1 s"):
+        ask_for_ever()
     assert time.monotonic() - begun < 5
 
 
 def test_what_comes_after_the_end_of_patience_is_not_asked_any_more(warehouse: Warehouse) -> None:
-    hurried = replace(warehouse, patience_s=0.1)
-
     def dawdle() -> None:
-        with chosen(hurried, EVERYTHING) as cursor:
+        with patience(0.1):
             time.sleep(0.2)
-            cursor.execute(_ENDLESS)
+            with chosen(warehouse, EVERYTHING) as cursor:
+                cursor.execute(_ENDLESS)
 
     with pytest.raises(ImpatientError):
         dawdle()
 
 
+def test_what_is_not_asked_of_duckdb_ends_as_well() -> None:
+    one = np.zeros(1, dtype=np.int64)
+
+    with pytest.raises(ImpatientError), patience(-1.0):
+        fit(Votes(one, one, one, one + 1), 2)
+
+
 def test_patience_that_lasts_changes_nothing(warehouse: Warehouse) -> None:
-    assert choices(replace(warehouse, patience_s=60)) == choices(warehouse)
+    with patience(60):
+        assert choices(warehouse).runs == list(RUNS)

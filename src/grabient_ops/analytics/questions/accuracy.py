@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from grabient_ops.analytics.patience import keep_to_time
 from grabient_ops.analytics.questions.asking import EVERYTHING, Selection, ask, chosen
 from grabient_ops.palettes.bulk import read_all_values
 from grabient_ops.palettes.gradient import colours
@@ -69,6 +70,7 @@ def _tell_truth(cursor: "DuckDBPyConnection") -> None:
     palettes = cursor.execute(query).fetchall()
     ids = _TagIds(cursor.execute("SELECT tag, tag_id FROM tags").fetchall())
     for start in range(0, len(palettes), _BLOCK):
+        keep_to_time()
         block = palettes[start : start + _BLOCK]
         known = _facts_of([seed for _, seed in block])
         rows = [

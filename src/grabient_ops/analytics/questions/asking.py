@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from grabient_ops.analytics.patience import until_impatient
+from grabient_ops.analytics.patience import interrupted_in_time
 from grabient_ops.errors import InputError
 from grabient_ops.tagging.vocabulary import FIELDS
 
@@ -52,9 +52,9 @@ def chosen(
 
     Raises:
         InputError: nothing was ever answered under one of the names.
-        ImpatientError: the block took longer than the warehouse allows.
+        ImpatientError: it takes longer than `patience` allows.
     """
-    with warehouse.connection.cursor() as cursor, until_impatient(cursor, warehouse.patience_s):
+    with warehouse.connection.cursor() as cursor, interrupted_in_time(cursor):
         ids = {
             "prompt_id": _prompt_ids(cursor, selection.prompts),
             "model_id": _model_ids(cursor, selection.models, selection.sources),
