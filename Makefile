@@ -9,8 +9,9 @@ READY       := $(VENV)/.ready
 # Apache Spark is large, and is tested only where there is Java: a stage of its own.
 SPARK_READY := $(if $(shell command -v java 2>/dev/null),$(VENV)/.ready-spark)
 DEMO_HOME   ?= .demo
-# Everything else works on values, or on databases of its own choice.
-ON_BOTH     := tests/store tests/pipeline tests/cli tests/durability
+# What must hold on both databases; the first is quick enough for every run of the tests.
+ON_BOTH     := tests/store
+ON_POSTGRES ?= tests/store tests/pipeline tests/cli tests/durability
 # A file stays together, so that what it sets up (a server, Spark, a browser) is set up once.
 IN_PARALLEL := -n auto --dist loadfile
 
@@ -55,6 +56,10 @@ test: $(READY) $(SPARK_READY) browser  ## set up, then run the tests; what keeps
 ifndef ARGS
 	$(BIN)/python -m pytest $(IN_PARALLEL) --database postgresql $(ON_BOTH)
 endif
+
+.PHONY: postgres
+postgres: $(READY)  ## the tests of everything that keeps data, on PostgreSQL
+	$(BIN)/python -m pytest $(IN_PARALLEL) --database postgresql $(ON_POSTGRES) $(ARGS)
 
 .PHONY: lint
 lint: $(READY) $(SPARK_READY)  ## formatting, lint, types, import layers
