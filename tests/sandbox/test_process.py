@@ -55,6 +55,7 @@ def test_as_json_one_line_tells_everything(sandbox_starter: SandboxStarter) -> N
         "ANTHROPIC_API_KEY",
         "GOOGLE_API_KEY",
         "GROQ_API_KEY",
+        "CONVEX_DEPLOY_KEY",
     }
     assert sandbox.call("/sandbox/health") == {"status": "ok"}
 
