@@ -12,8 +12,9 @@ DEMO_HOME   ?= .demo
 # What must hold on both databases; the first is quick enough for every run of the tests.
 ON_BOTH     := tests/store
 ON_POSTGRES ?= tests/store tests/pipeline tests/cli tests/durability
-# A file stays together, so that what it sets up (a server, Spark, a browser) is set up once.
-IN_PARALLEL := -n auto --dist loadfile
+# A file stays together, so that what it sets up (a server, Spark, a browser) is set up once; files go
+# in order, for the long ones have few tests and would come last.
+IN_PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: help
 help:  ## show this list
