@@ -2,7 +2,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from grabient_ops.store.batches import close_requests
+from grabient_ops.store.requests import close_requests
 from grabient_ops.store.responses import StrayLine, store_strays
 
 if TYPE_CHECKING:

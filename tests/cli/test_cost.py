@@ -209,7 +209,7 @@ def test_a_report_by_anything_else_is_wrong_usage(ops: "Ops") -> None:
     ran = ops("cost", "report", "--by", "colour")
 
     assert ran.code == 2
-    assert "provider, model, run, prompt-version, palette" in ran.err.replace("\n│ ", " ")
+    assert "'provider', 'model', 'run', 'prompt-version', 'palette'" in ran.err
 
 
 def test_the_report_of_an_empty_home_is_all_zero(ops: "Ops") -> None:

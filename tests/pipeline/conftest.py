@@ -32,10 +32,11 @@ from grabient_ops.providers.base import (
     Submission,
 )
 from grabient_ops.providers.catalog import Catalog, Model, PictureForm, load_catalog
-from grabient_ops.store.batches import Batch, close_requests, list_batches, list_requests
+from grabient_ops.store.batches import Batch, list_batches
 from grabient_ops.store.changes import since
 from grabient_ops.store.engine import Store, open_store
 from grabient_ops.store.palettes import NewPalette, add_palettes
+from grabient_ops.store.requests import close_requests, list_requests
 from grabient_ops.store.responses import store_responses
 from grabient_ops.store.tables import palette_tags
 

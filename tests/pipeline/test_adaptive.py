@@ -14,8 +14,8 @@ from grabient_ops.pipeline.services import RefinementChoice
 from grabient_ops.pipeline.status import read_status
 from grabient_ops.pipeline.tagging import request_runs
 from grabient_ops.providers.catalog import Model
-from grabient_ops.store.batches import close_open_requests, list_requests
 from grabient_ops.store.changes import announce
+from grabient_ops.store.requests import close_open_requests, list_requests
 from grabient_ops.store.responses import store_responses
 from grabient_ops.store.tables import palette_tags
 

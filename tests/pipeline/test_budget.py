@@ -10,7 +10,8 @@ from grabient_ops.pipeline.budget import Room, admit, explain_standstill, measur
 from grabient_ops.pipeline.limits import Limit, dollars
 from grabient_ops.pipeline.passes import Wish, open_pass
 from grabient_ops.providers.catalog import Catalog
-from grabient_ops.store.batches import Batch, count_requests, request_cancel
+from grabient_ops.store.batches import Batch, request_cancel
+from grabient_ops.store.requests import count_requests
 from grabient_ops.store.spending import Spending, measure_spending
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from grabient_ops.pipeline.batches import NEVER_SENT
 from grabient_ops.pipeline.completion import complete
 from grabient_ops.pipeline.serializer import JournaledError
 from grabient_ops.pipeline.waiting import End
-from grabient_ops.store.batches import QUEUE_FULL, Batch, count_requests, request_cancel
+from grabient_ops.store.batches import QUEUE_FULL, Batch, request_cancel
+from grabient_ops.store.requests import count_requests
 
 if TYPE_CHECKING:
     from tests.pipeline.conftest import Lab

@@ -14,9 +14,10 @@ from grabient_ops.palettes.invented import invented_seeds
 from grabient_ops.pipeline import ingest
 from grabient_ops.pipeline.ingest import ForeignBatchError, Ingest
 from grabient_ops.pipeline.prompting import register_prompt_text
-from grabient_ops.store.batches import Batch, close_open_requests, count_requests, reserve_batch
+from grabient_ops.store.batches import Batch, reserve_batch
 from grabient_ops.store.engine import Store
 from grabient_ops.store.palettes import remove_palettes
+from grabient_ops.store.requests import close_open_requests, count_requests
 from grabient_ops.store.responses import count_strays
 from grabient_ops.store.targets import ModelTarget, Unanswered
 

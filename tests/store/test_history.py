@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from grabient_ops.store.batches import close_requests, update_batch
+from grabient_ops.store.batches import update_batch
 from grabient_ops.store.error_pages import EXCERPT, browse_errors
 from grabient_ops.store.failures import load_error
 from grabient_ops.store.history import (
@@ -15,6 +15,7 @@ from grabient_ops.store.history import (
     count_outcomes,
     list_asked_models,
 )
+from grabient_ops.store.requests import close_requests
 
 if TYPE_CHECKING:
     from tests.store.conftest import Shelf

@@ -6,20 +6,22 @@ import sqlalchemy as sa
 
 from grabient_ops.store.batches import (
     QUEUE_FULL,
-    close_open_requests,
-    close_requests,
-    count_open_requests,
-    count_requests,
     find_batches,
     list_endings,
     list_open_batch_ids,
-    list_requests,
     load_batch,
     open_requests_of_model,
     request_cancel,
     update_batch,
 )
 from grabient_ops.store.completions import claim, list_due, rearm
+from grabient_ops.store.requests import (
+    close_open_requests,
+    close_requests,
+    count_open_requests,
+    count_requests,
+    list_requests,
+)
 from grabient_ops.store.targets import Unanswered, list_unanswered, raise_targets
 
 if TYPE_CHECKING:

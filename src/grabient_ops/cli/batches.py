@@ -69,7 +69,7 @@ def show(
 ) -> None:
     """Show everything about a batch."""
     from grabient_ops.pipeline.recovery import find_batch
-    from grabient_ops.store.batches import count_requests
+    from grabient_ops.store.requests import count_requests
     from grabient_ops.store.responses import count_strays
 
     services = open_app().services

@@ -1,7 +1,7 @@
 """`grabient-ops cost`."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -23,13 +23,12 @@ from grabient_ops.cli.refine import make_pass
 from grabient_ops.cli.tag import choose_models
 
 if TYPE_CHECKING:
-    from grabient_ops.pipeline.costs import Dimension
     from grabient_ops.pipeline.limits import Limit
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="What passes will cost, and what they did."
 )
-_BY = ("provider", "model", "run", "prompt-version", "palette")
+_Dimension = Literal["provider", "model", "run", "prompt-version", "palette"]
 _COLUMNS = ["#answers", "#input tokens", "#output tokens", "#cost", "#standard", "#saved"]
 _ROWS = 50
 
@@ -69,9 +68,7 @@ def estimate(
 
 @app.command()
 def report(
-    by: Annotated[
-        str, typer.Option(help="provider, model, run, prompt-version or palette.")
-    ] = "model",
+    by: Annotated[_Dimension, typer.Option(help="What the rows stand for.")] = "model",
     limit: Annotated[
         int | None, typer.Option(min=1, help="Rows, the dearest; default: 50, with --json all.")
     ] = None,
@@ -80,22 +77,13 @@ def report(
     """Show what the answers have cost, to the last pico-dollar, and how good the estimates were."""
     from grabient_ops.pipeline.costs import report_costs
 
-    dimension = _dimension(by)
     if limit is None and not as_json:
         limit = _ROWS
-    document = report_costs(open_app().services, dimension, limit)
+    document = report_costs(open_app().services, by, limit)
     if as_json:
         print_json(document)
     else:
         _print_report(document)
-
-
-def _dimension(word: str) -> "Dimension":
-    for known in _BY:
-        if word == known:
-            dimension: Dimension = known  # type: ignore[assignment]
-            return dimension
-    raise typer.BadParameter(f"{word!r} is none of {', '.join(_BY)}", param_hint="--by")
 
 
 def _print_report(document: dict[str, Any]) -> None:

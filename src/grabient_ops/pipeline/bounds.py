@@ -8,8 +8,9 @@ from sqlalchemy.engine import Connection
 from grabient_ops.errors import ConfigError
 from grabient_ops.pipeline.services import Services
 from grabient_ops.providers.catalog import Catalog, Model, Prices
-from grabient_ops.store.batches import Batch, longest_input
+from grabient_ops.store.batches import Batch
 from grabient_ops.store.prompts import get_prompt
+from grabient_ops.store.requests import longest_input
 from grabient_ops.tagging.prompts import answer_schema, refinement_schema
 from grabient_ops.tagging.usage import Usage
 

@@ -14,13 +14,7 @@ from sqlalchemy.engine import Connection
 from grabient_ops.pipeline.bounds import bound_of_batch
 from grabient_ops.pipeline.limits import Limit, dollars, limits_on
 from grabient_ops.pipeline.services import Services
-from grabient_ops.store.batches import (
-    WORKING_STAGES,
-    Batch,
-    list_batches,
-    load_batch,
-    update_batch,
-)
+from grabient_ops.store.batches import WORKING_STAGES, Batch, list_batches, load_batch, update_batch
 from grabient_ops.store.locks import lock
 from grabient_ops.store.spending import reserve_cost
 

@@ -12,18 +12,11 @@ from grabient_ops.pipeline.refinement import chain_refinement
 from grabient_ops.pipeline.services import Services
 from grabient_ops.pipeline.stages import billed, stage_of
 from grabient_ops.pipeline.waiting import End
-from grabient_ops.store.batches import (
-    QUEUE_FULL,
-    Batch,
-    close_open_requests,
-    close_requests,
-    list_requests,
-    load_batch,
-    update_batch,
-)
+from grabient_ops.store.batches import QUEUE_FULL, Batch, load_batch, update_batch
 from grabient_ops.store.changes import announce
 from grabient_ops.store.completions import Ending, claim
 from grabient_ops.store.locks import lock
+from grabient_ops.store.requests import close_open_requests, close_requests, list_requests
 from grabient_ops.store.responses import store_responses
 from grabient_ops.store.spending import settle
 from grabient_ops.tagging.outcome import ErrorClass

@@ -16,8 +16,9 @@ from grabient_ops.pipeline.services import Services
 from grabient_ops.pipeline.stages import billed, stage_of
 from grabient_ops.providers.base import Answered, Failed, Unreadable
 from grabient_ops.providers.catalog import Prices
-from grabient_ops.store.batches import Request, close_requests, list_requests, update_batch
+from grabient_ops.store.batches import update_batch
 from grabient_ops.store.changes import announce
+from grabient_ops.store.requests import Request, close_requests, list_requests
 from grabient_ops.store.responses import Row, StrayLine, store_responses, store_strays
 from grabient_ops.tagging.usage import Usage
 

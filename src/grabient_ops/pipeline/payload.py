@@ -11,8 +11,9 @@ from grabient_ops.images.render import render_pngs
 from grabient_ops.pipeline.services import Services
 from grabient_ops.providers.base import Encoder, Submission
 from grabient_ops.providers.catalog import Model, PictureForm
-from grabient_ops.store.batches import Batch, Request, list_inputs, list_requests
+from grabient_ops.store.batches import Batch
 from grabient_ops.store.prompts import get_prompt
+from grabient_ops.store.requests import Request, list_inputs, list_requests
 from grabient_ops.tagging.message import user_messages
 from grabient_ops.tagging.prompts import answer_schema, refinement_schema
 

@@ -12,11 +12,11 @@ from grabient_ops.store.batches import (
     find_batches,
     list_batches,
     load_batch,
-    reopen_missing,
     request_cancel,
     update_batch,
 )
 from grabient_ops.store.completions import rearm
+from grabient_ops.store.requests import reopen_missing
 
 if TYPE_CHECKING:
     from dbos import DBOSClient, StepInfo, WorkflowStatus

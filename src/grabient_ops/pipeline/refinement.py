@@ -14,8 +14,9 @@ from grabient_ops.pipeline.payload import wire_parameters
 from grabient_ops.pipeline.prompting import builtin_prompt, current_prompt, register
 from grabient_ops.pipeline.services import RefinementChoice, Services
 from grabient_ops.providers.catalog import Model, PictureForm
-from grabient_ops.store.batches import count_open_requests, has_open_batch, reserve_batch
+from grabient_ops.store.batches import has_open_batch, reserve_batch
 from grabient_ops.store.prompts import get_prompt
+from grabient_ops.store.requests import count_open_requests
 from grabient_ops.store.targets import (
     ModelTarget,
     Unanswered,

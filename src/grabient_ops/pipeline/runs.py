@@ -17,13 +17,13 @@ from grabient_ops.providers.catalog import Model
 from grabient_ops.store.batches import (
     QUEUE_FULL,
     Ending,
-    count_open_requests,
     list_endings,
     list_stopped,
     open_requests_of_model,
     reserve_batch,
 )
 from grabient_ops.store.prompts import get_prompt
+from grabient_ops.store.requests import count_open_requests
 from grabient_ops.store.targets import (
     ModelTarget,
     list_model_targets,

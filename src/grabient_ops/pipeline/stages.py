@@ -7,7 +7,8 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from grabient_ops.store.batches import Batch, list_inputs
+from grabient_ops.store.batches import Batch
+from grabient_ops.store.requests import list_inputs
 from grabient_ops.store.responses import Row
 from grabient_ops.store.tables import palette_tag_refined, palette_tags
 from grabient_ops.tagging.answers import PARSER_VERSION, ParsedAnswer, parse_answer

@@ -6,7 +6,8 @@ from typing import Annotated, NamedTuple
 from fastapi import APIRouter, Query
 
 from grabient_ops.pipeline.recovery import cancel, find_batch
-from grabient_ops.store.batches import Batch, BatchStage, count_requests, list_batches
+from grabient_ops.store.batches import Batch, BatchStage, list_batches
+from grabient_ops.store.requests import count_requests
 from grabient_ops.store.responses import count_strays
 from grabient_ops.web.api.route import ApiRoute, looking_up, problems
 from grabient_ops.web.api.words import Id, Limit, ProviderWord

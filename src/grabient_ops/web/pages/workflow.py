@@ -14,7 +14,8 @@ from grabient_ops.pipeline.recovery import (
     meant_batch,
     restart,
 )
-from grabient_ops.store.batches import Batch, count_requests
+from grabient_ops.store.batches import Batch
+from grabient_ops.store.requests import count_requests
 from grabient_ops.store.responses import count_strays
 from grabient_ops.web.journey import STAGES, journey
 from grabient_ops.web.live.panel import Context, Panel
