@@ -73,8 +73,8 @@ def test_a_cancel_keeps_what_was_finished_and_nothing_is_asked_again(
     worker = home.start(*TAG_GROQ, "--wait")
     processes.append(worker)
     _until(lambda: _waiting(home))
+    _until(lambda: home.rows("SELECT 1 FROM batches WHERE live_completed > 0"))
     [(batch_id, workflow_id)] = home.rows("SELECT id, workflow_id FROM batches")
-    time.sleep(0.5)
     home.run("workflows", "cancel", workflow_id)
     _, errors = worker.communicate(timeout=20)
     assert worker.returncode == 0, errors

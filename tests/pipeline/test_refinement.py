@@ -11,6 +11,7 @@ from grabient_ops.errors import InputError
 from grabient_ops.images.render import render_pngs
 from grabient_ops.pipeline.completion import complete
 from grabient_ops.pipeline.ingest import Ingest
+from grabient_ops.pipeline.passes import Wish, open_pass
 from grabient_ops.pipeline.payload import payload_path, write_payload
 from grabient_ops.pipeline.prompting import register_prompt_text
 from grabient_ops.pipeline.refinement import (
@@ -144,6 +145,21 @@ def test_it_does_not_start_while_another_model_has_something_left(lab: "Lab") ->
         _give_tags(lab)
         _end(lab, batch, refine_after=_choice(lab))
         assert len(_targets(lab)) == targets
+
+
+def test_the_end_of_a_refinement_is_followed_by_nothing(lab: "Lab", tmp_path: "Path") -> None:
+    _tagged(lab)
+    _ask(lab)
+    version = refinement_prompt().version
+    wish = Wish("refinement", version, [lab.model("anthropic")], {"runs": 1}, 10**15)
+    open_pass(lab.services, wish, {})
+    lab.plan()
+    before = lab.query("SELECT id FROM passes")
+    (batch,) = _refinements(lab)
+    _collect(lab, batch, tmp_path / "output.jsonl", *[json.dumps(REFINED)] * 2)
+    _end(lab, batch, refine_after=_choice(lab))
+
+    assert lab.query("SELECT id FROM passes") == before
 
 
 def test_a_completion_that_is_rolled_back_starts_nothing(lab: "Lab") -> None:

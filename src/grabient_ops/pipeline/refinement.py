@@ -129,10 +129,15 @@ def chain_refinement(
     """
     if choice is None or has_open_batch(connection, prompt_version):
         return
-    targets = [t for t in list_model_targets(connection) if t.prompt_version == prompt_version]
-    attempts = services.policy.max_attempts
-    runs = max((target.target_runs for target in targets), default=0)
-    for run_number in range(runs, 0, -1):
+    targets = [
+        target
+        for target in list_model_targets(connection)
+        if (target.prompt_version, target.kind) == (prompt_version, "tagging")
+    ]
+    if not targets:  # The batch was one of refinements.
+        return
+    attempts = services.policy.attempts_of("tagging")
+    for run_number in range(max(target.target_runs for target in targets), 0, -1):
         if any(run_is_pending(connection, target, run_number, attempts) for target in targets):
             return
     seeds = choose_seeds(connection, [prompt_version], None)
