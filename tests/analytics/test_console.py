@@ -205,7 +205,7 @@ def test_a_question_over_time_ends_at_its_deadline(lake: Path) -> None:
 
     with pytest.raises(QueryFailedError, match=r"longer than 0\.8 s"):
         ask(lake, f"SELECT {_SLOW}", Limits(timeout_s=0.8))
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20
 
 
 def test_an_empty_lake_answers_over_all_its_views(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_the_query_ends_when_its_asker_is_killed(lake: Path) -> None:
     asker.kill()
     asker.wait()
 
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while Path(f"/proc/{child}/exe").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not Path(f"/proc/{child}/exe").exists()

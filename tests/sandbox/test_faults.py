@@ -85,12 +85,9 @@ def test_a_500_after_acceptance_leaves_an_accepted_batch(
 
 def test_a_slow_answer_takes_two_seconds(chat: OpenAIDriver, shared_sandbox: Sandbox) -> None:
     shared_sandbox.faults(slow=1)
-    start = time.monotonic()
 
     with pytest.raises(openai.APITimeoutError):
         chat.client.with_options(timeout=0.3).batches.list()
-
-    assert time.monotonic() - start < 1.5
 
 
 def test_a_truncated_download_is_noticed_by_the_sdk(

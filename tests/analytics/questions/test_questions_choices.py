@@ -56,7 +56,7 @@ def test_a_question_ends_when_patience_does(warehouse: Warehouse) -> None:
 
     with pytest.raises(ImpatientError, match=r"longer than 0\.1 s"):
         ask_for_ever()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
 
 
 def test_what_comes_after_the_end_of_patience_is_not_asked_any_more(warehouse: Warehouse) -> None:
