@@ -1,10 +1,11 @@
-"""Several workers on one PostgreSQL, driven, hurt and judged from outside."""
+"""Several workers on one database, driven and hurt from outside."""
 
 import random
 import signal
+import sqlite3
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ import sqlalchemy as sa
 from benchmarks.arena import COMMAND, Home, Sandbox, kill_hard
 
 _PATIENCE_S = 120.0
-_KEY = "prompt_version, provider, model, run_number, seed"
 
 
 @dataclass
@@ -27,6 +27,9 @@ class Fleet:
         sandbox: the providers, and the ledger of what was bought.
         lease_s: silence after which a worker is taken for dead.
         env: further variables of all commands.
+        worker_env: further variables of the workers alone.
+        command: what starts the program in a worker.
+        one_home: whether all are on one machine and in one home, as on SQLite they must be.
     """
 
     folder: Path
@@ -34,12 +37,21 @@ class Fleet:
     sandbox: Sandbox
     lease_s: float = 2.0
     env: Mapping[str, str] = field(default_factory=dict)
+    worker_env: Mapping[str, str] = field(default_factory=dict)
+    command: Sequence[str] = tuple(COMMAND)
+    one_home: bool = False
     workers: dict[int, subprocess.Popen[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Connect from outside."""
         self._engine = sa.create_engine(self.url, poolclass=sa.NullPool)
         self.operator = self.home("operator")
+        if self.one_home:
+            sa.event.listen(self._engine, "connect", self._attach_journal)
+
+    def _attach_journal(self, connection: sqlite3.Connection, _record: object) -> None:
+        """Give the journal the name that it has on PostgreSQL."""
+        connection.execute("ATTACH ? AS dbos", [str(self.operator.path / "journal.sqlite")])
 
     def home(self, name: str) -> Home:
         """Return the home of a machine."""
@@ -47,7 +59,8 @@ class Fleet:
             "GRABIENT_OPS_DATABASE_URL": self.url,
             "GRABIENT_OPS_LEASE_SECONDS": str(self.lease_s),
         }
-        return Home(self.folder / name, {**self.sandbox.env, **shared, **self.env})
+        path = self.folder / ("home" if self.one_home else name)
+        return Home(path, {**self.sandbox.env, **shared, **self.env})
 
     def start(self, number: int) -> None:
         """Start the worker of a machine, or start it again."""
@@ -55,8 +68,8 @@ class Fleet:
         home.path.mkdir(parents=True, exist_ok=True)
         with (home.path / "log").open("a") as log:
             self.workers[number] = subprocess.Popen(
-                [*COMMAND, "worker"],
-                env=home.environment,
+                [*self.command, "worker"],
+                env={**home.environment, **self.worker_env},
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 text=True,
@@ -70,6 +83,13 @@ class Fleet:
     def send(self, number: int, what: signal.Signals) -> None:
         """Send a worker, and nobody else, a signal."""
         self.workers[number].send_signal(what)
+
+    def revive(self) -> int:
+        """Start again who has ended by itself, as systemd would; return how many."""
+        ended = [number for number, worker in self.workers.items() if worker.poll() is not None]
+        for number in ended:
+            self.start(number)
+        return len(ended)
 
     def stop(self) -> None:
         """End what still runs."""
@@ -105,7 +125,7 @@ class Fleet:
 
     def work_of(self, executor: str) -> int:
         """How many workflows are journaled as running in an executor."""
-        if self.rows("SELECT to_regclass('dbos.workflow_status')") == [(None,)]:
+        if not sa.inspect(self._engine).has_table("workflow_status", schema="dbos"):
             return 0  # the first worker is only about to make its journal
         query = "SELECT executor_id FROM dbos.workflow_status WHERE status = 'PENDING'"
         return [row[0] for row in self.rows(query)].count(executor)
@@ -141,32 +161,3 @@ def kill_at_random(fleet: Fleet, kills: int, instants: random.Random) -> list[fl
             takeovers.append(until(lambda dead=executor: not fleet.work_of(dead), 60))  # type: ignore[misc]
         fleet.start(victim)
     return takeovers
-
-
-def find_faults(fleet: Fleet) -> list[str]:
-    """Compare store, journal and ledger; return what is wrong."""
-    ledger = fleet.sandbox.ledger()
-    bought = [batch["id"] for batch in ledger["batches"]]
-    known = [row[0] for row in fleet.rows("SELECT provider_batch_id FROM batches")]
-    [(answers,)] = fleet.rows("SELECT count(*) FROM palette_tags WHERE response IS NOT NULL")
-    [(asked,)] = fleet.rows("SELECT sum(request_count) FROM batches")
-    sent = sum(batch["requests"] for batch in ledger["batches"])
-    checks = {
-        f"bought {len(bought)} batches, know {len(known)}": sorted(bought) == sorted(known),
-        f"billed {ledger['requests_billed']}, kept {answers}": ledger["requests_billed"] == answers,
-        f"sent {sent} requests, meant {asked}": asked == sent,
-        "open requests": not fleet.rows("SELECT 1 FROM requests WHERE state = 'open'"),
-        "answered twice": not fleet.rows(
-            f"SELECT 1 FROM palette_tags WHERE error_class IS NULL GROUP BY {_KEY} "  # noqa: S608
-            "HAVING count(*) > 1"
-        ),
-        "strays": not fleet.rows("SELECT 1 FROM stray_results"),
-        "undelivered endings": not fleet.rows(
-            "SELECT 1 FROM completions WHERE delivered_at IS NULL"
-        ),
-        "journal": not fleet.rows(
-            "SELECT 1 FROM batches b LEFT JOIN dbos.workflow_status w "
-            "ON w.workflow_uuid = b.workflow_id WHERE w.status IS DISTINCT FROM 'SUCCESS'"
-        ),
-    }
-    return [name for name, is_right in checks.items() if not is_right]

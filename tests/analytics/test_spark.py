@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -20,6 +21,9 @@ from grabient_ops.analytics.questions.versions import (
     version_difference,
     versions,
 )
+from grabient_ops.analytics.refined import REFINED, ROWS
+from grabient_ops.analytics.refinements import Refinement
+from grabient_ops.analytics.search.writing import open_refined
 from grabient_ops.analytics.spark import SparkError, open_spark_warehouse
 from grabient_ops.analytics.warehouse import EmptyLakeError, Warehouse, open_warehouse
 from grabient_ops.cli.analytics import app
@@ -52,11 +56,29 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with open_lake(lake) as writer:
         writer.add(answers)
         writer.publish()
+    _refine(lake, ["first", "second"], "batch-1", 9)
+    _refine(lake, ["again"], "batch-1", 10)
+    _refine(lake, ["newer", "third"], "batch-2", 11)
     with open_lake(lake) as writer:
         writer.forget([replaced])
         writer.add(map(_contented, filter(lambda answer: answer.batch_id == replaced, answers)))
         writer.publish()
     return lake
+
+
+def _refine(lake: Path, texts: list[str], batch: str, hour: int) -> None:
+    """Publish refinements of the first palettes, in place of what this batch said before."""
+    rows = [
+        Refinement(hour * 10 + n, f"seed {n}", "p", "m", "v", 1, batch, '{"mood": ["凉"]}', text,
+                   None, f"2026-11-22T{hour:02}:00:00+00:00", 700, 90, cost=n or None)
+        for n, text in enumerate(texts)
+    ]  # fmt: skip
+    with open_refined(lake / REFINED) as writer:
+        if writer.published.embedding != "test":
+            writer.start_over("test")
+        writer.forget([batch])
+        writer.add(rows, np.array([[hour, n] for n in range(len(rows))], dtype=np.float32))
+        writer.publish({"store": "test", "seq": hour})
 
 
 def _contented(answer: Answer) -> Answer:
@@ -81,6 +103,15 @@ def test_spark_answers_as_duckdb_does(lake: Path, monkeypatch: pytest.MonkeyPatc
             assert expected, name
             assert ask(big) == expected, name
         _same_differences(big, duck)
+        refined = [_refined(engine) for engine in (big, duck)]
+    assert refined[0] == refined[1]
+    assert [row[1] for row in refined[0]] == ["newer", "third"]
+
+
+def _refined(engine: Warehouse) -> list[tuple[Any, ...]]:
+    query = f"SELECT seed, embed_text, {', '.join(ROWS)}, embedding, vector FROM refined ORDER BY 1"  # noqa: S608 - ours
+    rows = engine.connection.execute(query).fetchall()
+    return [(*row[:-1], list(row[-1])) for row in rows]
 
 
 def _same_differences(big: Warehouse, duck: Warehouse) -> None:

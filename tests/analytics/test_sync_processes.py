@@ -23,6 +23,7 @@ from grabient_ops.analytics.manifest import read_manifest
 from grabient_ops.analytics.sync import catch_up, sync
 from grabient_ops.analytics.tallies import is_due
 from grabient_ops.analytics.warehouse import EmptyLakeError, open_warehouse
+from grabient_ops.bell import Bell
 from grabient_ops.store.changes import announce
 from grabient_ops.store.tables import palette_tags
 
@@ -244,7 +245,7 @@ def test_the_follower_counts_ahead_while_nothing_happens(
         assert next(looks) < 99
         return manifest is not None and len(manifest.segments) > 1 and not is_due(manifest)
 
-    follow(home.lake, home.url, is_at_rest)
+    follow(home.lake, home.url, is_at_rest, Bell(home.url))
 
     manifest = read_manifest(home.lake)
     assert manifest is not None

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from benchmarks.arena import Home, Sandbox, kill_hard, start_sandbox
-from benchmarks.fleet import Fleet, find_faults, until
+from benchmarks.fleet import Fleet, until
 from benchmarks.postgres import Server
+from benchmarks.torture_oracle import find_faults
 from grabient_ops.errors import InputError, StoreError
 from grabient_ops.store.backup import copy_sqlite
 

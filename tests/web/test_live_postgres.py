@@ -67,7 +67,7 @@ def test_a_reading_is_one_snapshot(app: App, shelf: "Shelf") -> None:
 def test_it_listens_again_when_the_server_has_hung_up(
     app: App, server: Server, shelf: "Shelf", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("grabient_ops.web.live.watch._RETRY_S", 0.05)
+    monkeypatch.setattr("grabient_ops.bell._RETRY_S", 0.05)
     shelf.palettes("before")
 
     async def test() -> None:

@@ -1,4 +1,7 @@
-"""Copies a lake to a folder or a bucket, where Spark and others read it: only what is new."""
+"""Copies a lake to a folder or a bucket, where Spark and others read it: only what is new.
+
+A lake is two sets of files, the answers and the refined palettes; each has a manifest of its own.
+"""
 
 import re
 from collections.abc import Callable, Iterator
@@ -15,7 +18,8 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
-from grabient_ops.analytics.manifest import Manifest
+from grabient_ops.analytics.manifest import NAME, Generation
+from grabient_ops.analytics.refined import REFINED, read_refined
 from grabient_ops.analytics.warehouse import require_manifest
 from grabient_ops.errors import GrabientError
 from grabient_ops.settings import Settings
@@ -23,7 +27,6 @@ from grabient_ops.settings import Settings
 if TYPE_CHECKING:
     from obstore.store import S3Config  # known to type checkers only
 
-_MANIFEST = "manifest.json"
 _LAKE_FILE = re.compile(r".+-\d{6,}-[0-9a-f]{6}\.parquet")
 """Nothing else is ever removed from a target."""
 _UPLOADS = 8
@@ -45,6 +48,7 @@ class Export:
         kept: files that were there.
         removed: files of former generations that are gone now.
         bytes: how many were copied.
+        refined: generation of the refined palettes; 0 when there is none.
     """
 
     generation: int
@@ -52,6 +56,7 @@ class Export:
     kept: int
     removed: int
     bytes: int
+    refined: int = 0
 
 
 def export(
@@ -61,10 +66,11 @@ def export(
     *,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Export:
-    """Make a target equal to a lake: same files, same manifest.
+    """Make a target equal to a lake: same files, same manifests.
 
-    Readers of the target see the former generation until the last file is there, then this one. An
-    export that was cut off is completed by the next one. Run one at a time for each target.
+    Readers of the target see the former generation of a set of files until the last one is there,
+    then this one. An export that was cut off is completed by the next one. Run one at a time for
+    each target.
 
     Args:
         lake: the folder of the lake.
@@ -77,24 +83,63 @@ def export(
         ExportError: the target cannot be used, or the lake changed meanwhile.
     """
     manifest = require_manifest(lake)
+    refined = read_refined(lake / REFINED)
     with _explained(target):
-        store = _open(lake, target, settings)
-        there = _list(store)
-        wanted = {name: _size(lake / name) for name in manifest.files()}
-        missing = {name: size for name, size in wanted.items() if there.get(name) != size}
-        total = sum(missing.values())
-        for left in _copy(lake, store, missing):
-            on_progress(total - left, total)
-        _publish(store, manifest)
-        superseded = [name for name in there.keys() - wanted if _LAKE_FILE.fullmatch(name)]
-        obstore.delete(store, superseded)
+        copies = [_Copy(lake, _open(lake, target, settings), manifest)]
+        if refined:
+            inner = _open(lake, f"{target.rstrip('/')}/{REFINED}", settings)
+            copies.append(_Copy(lake / REFINED, inner, refined))
+        total = left = sum(sum(copy.missing.values()) for copy in copies)
+        for copy in copies:
+            for size in copy.send():
+                left -= size
+                on_progress(total - left, total)
+            copy.publish()
     return Export(
         generation=manifest.generation,
-        copied=len(missing),
-        kept=len(wanted) - len(missing),
-        removed=len(superseded),
+        copied=sum(len(copy.missing) for copy in copies),
+        kept=sum(len(copy.wanted) - len(copy.missing) for copy in copies),
+        removed=sum(len(copy.superseded) for copy in copies),
         bytes=total,
+        refined=refined.generation if refined else 0,
     )
+
+
+class _Copy:
+    """One set of files, on its way to one place.
+
+    Attributes:
+        wanted: sizes of the files that readers need.
+        missing: those of them that are not there, or not whole.
+        superseded: files there that readers will need no more.
+    """
+
+    def __init__(self, folder: Path, store: ObjectStore, manifest: Generation) -> None:
+        self._folder = folder
+        self._store = store
+        self._manifest = manifest
+        there = _list(store)
+        self.wanted = {name: _size(folder / name) for name in manifest.files()}
+        self.missing = {n: size for n, size in self.wanted.items() if there.get(n) != size}
+        old = there.keys() - self.wanted
+        self.superseded = [name for name in old if _LAKE_FILE.fullmatch(name)]
+
+    def send(self) -> Iterator[int]:
+        """Copy what is missing, several files at a time; yield their sizes."""
+        with ThreadPoolExecutor(_UPLOADS) as pool:
+            yield from pool.map(self._put, self.missing)
+
+    def publish(self) -> None:
+        """Let readers see this generation; the lake's retired files were never there."""
+        exported = msgspec.structs.replace(self._manifest, retired=[])
+        obstore.put(self._store, NAME, msgspec.json.encode(exported))
+        obstore.delete(self._store, self.superseded)
+
+    def _put(self, name: str) -> int:
+        path = self._folder / name
+        size = _size(path)
+        obstore.put(self._store, name, path)
+        return size
 
 
 @contextmanager
@@ -147,24 +192,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError as error:
         raise ExportError("the lake changed during the export; run it again") from error
-
-
-def _copy(lake: Path, store: ObjectStore, missing: dict[str, int]) -> Iterator[int]:
-    """Copy files, several at a time; yield how many bytes are left."""
-    left = sum(missing.values())
-    with ThreadPoolExecutor(_UPLOADS) as pool:
-        for size in pool.map(lambda name: _put(lake / name, store), missing):
-            left -= size
-            yield left
-
-
-def _put(path: Path, store: ObjectStore) -> int:
-    size = _size(path)
-    obstore.put(store, path.name, path)
-    return size
-
-
-def _publish(store: ObjectStore, manifest: Manifest) -> None:
-    """Let readers of a target see a generation; the lake's retired files were never there."""
-    exported = msgspec.structs.replace(manifest, retired=[])
-    obstore.put(store, _MANIFEST, msgspec.json.encode(exported))

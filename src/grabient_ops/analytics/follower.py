@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import FrameType
 
 import structlog
 
@@ -15,11 +16,13 @@ from grabient_ops.analytics.manifest import Watermark, read_manifest
 from grabient_ops.analytics.source import Source, open_source
 from grabient_ops.analytics.sync import refresh
 from grabient_ops.analytics.tallies import is_due
+from grabient_ops.bell import Bell
 from grabient_ops.errors import StoreError
 
 log = structlog.get_logger(__name__)
 
 _POLL_S = 0.25
+_POLL_WITH_BELL_S = 2.0
 _RETRY_S = 2.0
 
 
@@ -45,20 +48,27 @@ def start_follower(home: Path, url: str) -> "subprocess.Popen[bytes]":
 def run(lake: Path, url: str, *, parent: int | None = None) -> None:
     """Follow until SIGTERM or SIGINT, or until a parent process has ended."""
     signals: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _frame: signals.append(received))
-    follow(lake, url, lambda: bool(signals) or parent not in {None, os.getppid()})
+    with Bell(url) as bell:
+
+        def end(number: int, _frame: FrameType | None) -> None:
+            signals.append(number)
+            bell.ring()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, end)
+        follow(lake, url, lambda: bool(signals) or parent not in {None, os.getppid()}, bell)
 
 
-def follow(lake: Path, url: str, is_over: Callable[[], bool]) -> None:
+def follow(lake: Path, url: str, is_over: Callable[[], bool], bell: Bell) -> None:
     """Keep a lake within a second of its store until `is_over`, and what was committed till then.
 
-    A store or a disk that fails is tried again.
+    It looks when the bell rings, and now and then without. A store or a disk that fails is tried
+    again.
     """
     while True:
         try:
             with closing(open_source(url)) as source:
-                _follow(lake, source, is_over)
+                _follow(lake, source, is_over, bell)
         except StoreError as error:
             log.warning("the warehouse waits for the store", error=str(error))
         else:
@@ -68,7 +78,8 @@ def follow(lake: Path, url: str, is_over: Callable[[], bool]) -> None:
         time.sleep(_RETRY_S)
 
 
-def _follow(lake: Path, source: Source, is_over: Callable[[], bool]) -> None:
+def _follow(lake: Path, source: Source, is_over: Callable[[], bool], bell: Bell) -> None:
+    pause_s = _POLL_WITH_BELL_S if bell.hears else _POLL_S
     seen: Watermark | None = None
     while True:
         is_last = is_over()
@@ -81,7 +92,9 @@ def _follow(lake: Path, source: Source, is_over: Callable[[], bool]) -> None:
         seen = watermark
         if is_last:
             return
-        time.sleep(_POLL_S)
+        if has_news:
+            time.sleep(_POLL_S)  # a burst of commits is one refresh
+        bell.wait(pause_s)
 
 
 def _main() -> None:

@@ -1,6 +1,6 @@
 """The manifest of the refined palettes, a set of files of its own in the lake, and their view."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -14,12 +14,16 @@ from grabient_ops.analytics.parquet import nothing, quoted, scan
 REFINED = "refined"
 """Name of the folder within a lake, and of the view."""
 
+_SINCE_2 = {
+    "input_tokens": "BIGINT", "output_tokens": "BIGINT", "cached_tokens": "BIGINT",
+    "reasoning_tokens": "BIGINT", "cost": "BIGINT", "source": "VARCHAR",
+}  # fmt: skip
 ROWS = {
     "refinement_id": "BIGINT", "seed": "VARCHAR", "provider": "VARCHAR", "model": "VARCHAR",
     "prompt_version": "VARCHAR", "run_number": "INTEGER", "batch_id": "VARCHAR", "tags": "VARCHAR",
-    "embed_text": "VARCHAR", "sentence": "VARCHAR", "created_at": "TIMESTAMP",
+    "embed_text": "VARCHAR", "sentence": "VARCHAR", "created_at": "TIMESTAMP", **_SINCE_2,
 }  # fmt: skip
-"""Columns that come from the store; times are UTC."""
+"""Columns that come from the store; times are UTC, costs pico-dollars."""
 
 MADE = {"words": "UINTEGER[]", "vector": "FLOAT[{}]"}
 """Columns that are made of `embed_text`: its words as numbers, and its vector of d numbers."""
@@ -55,11 +59,12 @@ class RefinedManifest(Generation, frozen=True):
     Attributes:
         embedding: the model that made the vectors.
         dimensions: of a vector; 0 as long as there is none.
+        format: 1 has no tokens, costs and sources: its rows are read anew, its vectors kept.
     """
 
     embedding: str = ""
     dimensions: int = 0
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 2
     parts: list[RefinedFile] = msgspec.field(default_factory=list)
 
     @override
@@ -82,12 +87,14 @@ def refined_rows(folder: Path, manifest: RefinedManifest) -> str:
     """Return a query for every refinement that counts, in the order of the files."""
     if not manifest.parts:
         return nothing({**ROWS, **MADE, "vector": MADE["vector"].format(manifest.dimensions or 1)})
-    return " UNION ALL ".join(live_rows(folder, part) for part in manifest.parts)
+    new = _SINCE_2 if manifest.format == 1 else {}
+    columns = [f"NULL::{new[name]} AS {name}" if name in new else name for name in (*ROWS, *MADE)]
+    return " UNION ALL ".join(live_rows(folder, part, columns) for part in manifest.parts)
 
 
-def live_rows(folder: Path, part: RefinedFile) -> str:
+def live_rows(folder: Path, part: RefinedFile, columns: Iterable[str] = (*ROWS, *MADE)) -> str:
     """Return a query for the refinements of one file that count."""
-    rows = f"FROM {scan(folder, [part.file])} SELECT {', '.join((*ROWS, *MADE))}"
+    rows = f"FROM {scan(folder, [part.file])} SELECT {', '.join(columns)}"
     dead = ", ".join(map(quoted, part.dead))
     return f"{rows} WHERE batch_id NOT IN ({dead})" if dead else rows
 

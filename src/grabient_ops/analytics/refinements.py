@@ -11,6 +11,8 @@ class Refinement(NamedTuple):
         tags: JSON of the ten canonical fields, as stored.
         sentence: the model's own words.
         created_at: ISO 8601 with an offset.
+        cost: in pico-dollars; None without a price.
+        source: who asked: `own`, or the system that the row was imported from.
     """
 
     refinement_id: int
@@ -24,6 +26,12 @@ class Refinement(NamedTuple):
     embed_text: str
     sentence: str | None
     created_at: str
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost: int | None = None
+    source: str = "own"
 
 
 _COLUMNS = ", ".join(("id", *Refinement._fields[1:])).replace("tags", "CAST(tags AS TEXT)")

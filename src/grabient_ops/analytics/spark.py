@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from grabient_ops.analytics.manifest import Manifest
+from grabient_ops.analytics.refined import REFINED, ROWS, RefinedManifest, read_refined
 from grabient_ops.analytics.warehouse import (
     DICTIONARIES,
     FACTS,
@@ -52,6 +53,12 @@ _LOCAL_DEFAULTS = {
     "spark.sql.shuffle.partitions": "8",  # the default of 200 is meant for a cluster
 }
 _BATCH = {"batch_no": "INTEGER"}
+_REFINED = {**ROWS, "vector": "ARRAY<FLOAT>"}
+_NEWEST = """SELECT * EXCEPT (place) FROM (
+    SELECT *, :embedding AS embedding, row_number() OVER newest_first AS place FROM refinements
+    WINDOW newest_first AS (PARTITION BY seed ORDER BY created_at DESC, refinement_id DESC))
+WHERE place = 1"""
+"""As the view of DuckDB has them; of a palette that was refined more than once, the newest."""
 _CALL = re.compile(r"^An error occurred while calling .*\n: ")
 """What py4j says before it comes to the reason."""
 _GLOB = re.compile(r"[{}\[\]*?\\]")
@@ -78,9 +85,10 @@ def open_spark_warehouse(lake: Path, session: "SparkSession | None" = None) -> W
         StoreError: the manifest cannot be read.
     """
     manifest = require_manifest(lake)
+    refined = read_refined(lake / REFINED) or RefinedManifest()
     _require_spark()
     with _explained():
-        connection = _Connection(session or _start(), lake.absolute(), manifest)
+        connection = _Connection(session or _start(), lake.absolute(), manifest, refined)
     return Warehouse(cast("DuckDBPyConnection", connection), manifest.generation)
 
 
@@ -121,22 +129,29 @@ class _Cursor:
 class _Connection(_Cursor):
     """The same of a DuckDB connection; closing it stops Spark."""
 
-    def __init__(self, session: "SparkSession", lake: Path, manifest: Manifest) -> None:
+    def __init__(
+        self, session: "SparkSession", lake: Path, manifest: Manifest, refined: RefinedManifest
+    ) -> None:
         super().__init__(session)
         self._lake = lake
         self._manifest = manifest
-        _make_views(session, lake, manifest)
+        self._refined = refined
+        self._make_views(session)
 
     def cursor(self) -> _Cursor:
         """Open another session of the same Spark; what is chosen there is chosen only there."""
         session = self._session.newSession()
         with _explained():
-            _make_views(session, self._lake, self._manifest)
+            self._make_views(session)
         return _Cursor(session)
 
     def close(self) -> None:
         """Stop Spark."""
         self._session.stop()
+
+    def _make_views(self, session: "SparkSession") -> None:
+        _make_views(session, self._lake, self._manifest)
+        _make_refined(session, self._lake / REFINED, self._refined)
 
 
 def _value(value: object) -> object:
@@ -164,6 +179,16 @@ def _make_views(session: "SparkSession", lake: Path, manifest: Manifest) -> None
                 live = every.filter(~every["batch_no"].isin(part.dead))
                 rows = rows.unionByName(live.drop("batch_no"))
         rows.createOrReplaceTempView(table)
+
+
+def _make_refined(session: "SparkSession", folder: Path, manifest: RefinedManifest) -> None:
+    rows = _read(session, folder, [], _REFINED)
+    for part in manifest.parts:
+        every = _read(session, folder, [part.file], _REFINED)
+        rows = rows.unionByName(every.filter(~every["batch_id"].isin(part.dead)))
+    rows.createOrReplaceTempView("refinements")
+    newest = session.sql(_NEWEST, args={"embedding": manifest.embedding})
+    newest.createOrReplaceTempView("refined")
 
 
 def _read(

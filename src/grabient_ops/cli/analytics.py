@@ -88,6 +88,7 @@ def export(
 
     opened = open_app()
     catch_up(opened)
+    refresh_refined(opened)
     done = copy_out(lake_of(opened), target, opened.settings)
     if as_json:
         print_json(asdict(done))

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from grabient_ops.app import App
 
 _LOOK_EVERY_S = 0.25
+_LOOK_WITH_BELL_S = 2.0
+_REST_S = 0.1
 
 
 def status(
@@ -36,17 +38,17 @@ def _watch(app: "App") -> None:
     from rich.live import Live
 
     from grabient_ops.pipeline.status import read_status
-    from grabient_ops.store.changes import latest
+    from grabient_ops.store.changes import Mark, news
 
-    seen = -1
-    with Live(console=console(), auto_refresh=False) as live:
+    mark: Mark | None = None
+    with app.store.bell() as bell, Live(console=console(), auto_refresh=False) as live:
         while True:
             with app.store.read() as connection:
-                newest = latest(connection)
-            if newest != seen:
-                seen = newest
+                topics, mark = news(connection, mark)
+            if topics:
                 live.update(render_status(read_status(app.services)), refresh=True)
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_REST_S)
+            bell.wait((_LOOK_WITH_BELL_S if bell.hears else _LOOK_EVERY_S) - _REST_S)
 
 
 def render_status(document: dict[str, Any]) -> "Group":

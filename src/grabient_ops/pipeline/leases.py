@@ -13,7 +13,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -119,8 +119,11 @@ class Tenure:
 class LeasedTenure(Tenure):
     """The right of one of many workers, as long as it renews its lease."""
 
-    def __init__(self, store: Store, lease_s: float, home: Path) -> None:
+    def __init__(
+        self, store: Store, lease_s: float, home: Path, on_change: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__()
+        self._on_change = on_change
         self._locks = home / "workers"
         self._spool = home / "spool"
         self._lock: TextIOWrapper | None = None
@@ -180,6 +183,7 @@ class LeasedTenure(Tenure):
         """Keep the right to work until the transaction ends, or end this worker."""
         if not leases.hold(connection, self.id, self._lease_s):
             self._lost.set()
+            self._on_change()
             raise WorkerEndedError
 
     @override
@@ -216,6 +220,7 @@ class LeasedTenure(Tenure):
         with self._store.write() as connection:
             if not leases.renew(connection, self.id, self._lease_s):
                 self._lost.set()
+                self._on_change()
                 return
         self._certain_until = began + self._lease_s * _CERTAIN
         with self._store.read() as connection:
@@ -228,7 +233,9 @@ class LeasedTenure(Tenure):
                 gone = leases.take_away(connection, ended, silent)
             log.warning("workers are gone", workers=gone)
             seen = [lease for lease in seen if lease.id not in gone]
-        self._members = tuple(lease.id for lease in seen)
+        before, self._members = self._members, tuple(lease.id for lease in seen)
+        if self._members != before:
+            self._on_change()
 
     def _lock_of(self, worker_id: str) -> Path:
         return self._locks / f"{worker_id}.lock"
@@ -278,15 +285,18 @@ class LeasedTenure(Tenure):
         ]
 
 
-def open_tenure(store: Store, lease_s: float, home: Path) -> Tenure:
+def open_tenure(
+    store: Store, lease_s: float, home: Path, on_change: Callable[[], None] = lambda: None
+) -> Tenure:
     """Return the kind of right that a store needs.
 
     Args:
         store: the store.
         lease_s: silence after which a worker that shares it counts as dead.
         home: the folder of this worker, and perhaps of others on the same machine.
+        on_change: called from any thread when workers have come or gone, or the right was lost.
     """
-    return LeasedTenure(store, lease_s, home) if store.is_shared else Tenure()
+    return LeasedTenure(store, lease_s, home, on_change) if store.is_shared else Tenure()
 
 
 def _clock() -> float:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -104,6 +105,11 @@ class Wakes:
 def utc_now() -> datetime:
     """Return this moment, aware."""
     return datetime.now(UTC)
+
+
+def elapsed_s() -> float:
+    """Seconds since some moment, for waits: nobody sets this clock, and no sleep stops it."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @dataclass(frozen=True, slots=True)

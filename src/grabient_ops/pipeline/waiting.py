@@ -2,13 +2,12 @@
 
 import asyncio
 import random
-from datetime import timedelta
 from typing import Any, assert_never
 
 import structlog
 
 from grabient_ops.errors import NotFoundError, ProviderError
-from grabient_ops.pipeline.services import Services
+from grabient_ops.pipeline.services import Services, elapsed_s
 from grabient_ops.providers.base import (
     BatchEnded,
     BatchRejected,
@@ -114,9 +113,8 @@ class Waiter:
             asked_at = self._services.batch(batch.id).cancel_requested_at
             return asked_at != batch.cancel_requested_at
 
-        now = self._services.now
-        until = now() + timedelta(seconds=seconds)
-        while (left_s := (until - now()).total_seconds()) > 0:
+        until = elapsed_s() + seconds
+        while (left_s := until - elapsed_s()) > 0:
             if await self._services.wakes.wait(batch.id, left_s, unless=has_new_cancel):
                 return True
             if has_new_cancel():

@@ -30,6 +30,8 @@ from grabient_ops.store.completions import list_due, rearm
 log = structlog.get_logger(__name__)
 _TICK_S = 0.1
 _IDLE_TICK_S = 0.5
+_IDLE_WITH_BELL_S = 5.0
+"""How often to look where every commit rings: only in case that a ring was lost."""
 _DRAIN_S = 8.0
 _PLAN_AT_LEAST_EVERY_S = 5.0
 _SWEEP_EVERY_S = 3600.0
@@ -59,7 +61,8 @@ class Worker:
         otlp_url: str | None = None,
         lease_s: float = LEASE_S,
     ) -> None:
-        self._tenure = open_tenure(services.store, lease_s, services.spool.parent)
+        self._bell = services.store.bell()
+        self._tenure = open_tenure(services.store, lease_s, services.spool.parent, self._bell.ring)
         services = _for_one(services, self._tenure)
         self._services = services
         self._journal_url = journal_url
@@ -71,13 +74,14 @@ class Worker:
         self._mark = Mark("0")
         self._is_leading = False
         self._last_plan = Plan()
-        self._has_batch_news = False
+        self._has_batch_news = self._awaits_ending = False
         self._next_plan = self._next_sweep = self._next_delivery = 0.0
         self._patrol = Patrol(self._tenure, self._workflow.running)
 
     def stop(self) -> None:
         """Make `run` return soon; batches in flight go on at the provider."""
         self._stop.set()
+        self._bell.ring()
 
     def run(
         self,
@@ -89,7 +93,8 @@ class Worker:
 
         Args:
             until_done: return at a standstill.
-            on_tick: called about ten times a second, for progress displays.
+            on_tick: called after each look, for progress displays: with `until_done` from ten
+                times a second to twice, else perhaps seldom.
 
         Returns:
             The standstill; None when `stop` was called. Then, as after an error, workflows are
@@ -101,7 +106,8 @@ class Worker:
             self._mark = mark_now(connection)
         try:
             self._tenure.begin()
-            standstill = self._work(until_done=until_done, on_tick=on_tick)
+            with self._bell:
+                standstill = self._work(until_done=until_done, on_tick=on_tick)
         except WorkerEndedError as error:
             message = "this worker was not heard of for too long, and others took over its work"
             raise GrabientError(message) from error
@@ -150,9 +156,22 @@ class Worker:
                 has_news = False
             if on_tick:
                 on_tick()
-            pause_s = _TICK_S if has_news else min(pause_s * 1.2, _IDLE_TICK_S)
-            self._stop.wait(pause_s)
+            pause_s = _TICK_S if has_news else min(pause_s * 1.2, _IDLE_WITH_BELL_S)
+            self._pause(min(pause_s, self._longest_pause_s(is_watched=until_done)))
         return None
+
+    def _longest_pause_s(self, *, is_watched: bool) -> float:
+        """How long one need not look, when no commit rings.
+
+        The end of a workflow is not announced: it is in the journal only.
+        """
+        if is_watched or self._awaits_ending or not self._bell.hears:
+            return _IDLE_TICK_S
+        return max(_IDLE_TICK_S, min(_IDLE_WITH_BELL_S, self._next_plan - time.monotonic()))
+
+    def _pause(self, seconds: float) -> None:
+        time.sleep(_TICK_S)  # a burst of commits is one look
+        self._bell.wait(seconds - _TICK_S)
 
     def _look(self) -> bool:
         """Do all that is due now; return whether there was something."""
@@ -253,6 +272,7 @@ class Worker:
         is_time = now >= self._next_delivery
         with self._services.store.read() as connection:
             due = {i.workflow_id: i.batch_id for i in list_due(connection, ending=not is_time)}
+        self._awaits_ending = bool(due)
         if is_time:
             self._next_delivery = now + _PLAN_AT_LEAST_EVERY_S
         if not due:

@@ -20,8 +20,9 @@ CREATE_S = 120.0
 TRANSFER_S = 600.0
 """Time-outs: for a connection, a question, a creation, and a silence while a file moves."""
 
-CLOCK_SKEW = timedelta(minutes=5)
-"""How far our clock and a provider's may be apart."""
+CLOCK_SKEW = timedelta(days=1)
+"""How far our clock and a provider's may be apart: also a clock that is set to another time zone
+must not hide a batch from those who look for it, for then it would be bought again."""
 
 _FINISH = {
     "end_turn": "stop",

@@ -14,7 +14,6 @@ from grabient_ops.providers import _wire
 from grabient_ops.providers._errors import Edge
 
 _NAME = "embeddings"
-_TEXTS_PER_CALL = 256
 _RETRIES = 4
 
 
@@ -27,10 +26,14 @@ class EndpointEmbedder:
         url: root of the API, version included.
         model: its id there.
         api_key: None where no key is asked for.
+        texts_per_call: how many texts to send at once.
     """
 
-    def __init__(self, url: str, model: str, api_key: str | None) -> None:
+    def __init__(
+        self, url: str, model: str, api_key: str | None, *, texts_per_call: int = 256
+    ) -> None:
         self.model = model
+        self.texts_per_call = texts_per_call
         key = api_key or "none"
         self._edge = Edge(_NAME, key, (OpenAIError, httpx2.HTTPError, httpx2.InvalidURL))
         with self._edge.crossing():
@@ -47,10 +50,9 @@ class EndpointEmbedder:
         Raises:
             ProviderError: the API refused, is not there, or answers with something else.
         """
-        calls = range(0, len(texts), _TEXTS_PER_CALL)
-        rows = [
-            row for start in calls for row in self._call(texts[start : start + _TEXTS_PER_CALL])
-        ]
+        size = self.texts_per_call
+        calls = range(0, len(texts), size)
+        rows = [row for start in calls for row in self._call(texts[start : start + size])]
         if len({len(row) for row in rows}) > 1:
             raise UnavailableError(_NAME, f"{self.model} gave vectors of different lengths")
         vectors = np.array(rows, dtype=np.float64).reshape(len(texts), -1 if rows else 0)

@@ -16,7 +16,7 @@ from grabient_ops.sandbox.core import Core
 from grabient_ops.sandbox.http import ApiError, DroppedError, hang_up, json_response, read_json
 from grabient_ops.sandbox.ledger import Speaker, Wire, ledger
 from grabient_ops.sandbox.wire.anthropic import AnthropicWire
-from grabient_ops.sandbox.wire.embeddings import embeddings
+from grabient_ops.sandbox.wire.embeddings import EmbeddingsWire
 from grabient_ops.sandbox.wire.google import GoogleWire
 from grabient_ops.sandbox.wire.openai import OpenAIWire
 
@@ -38,7 +38,8 @@ class SandboxApp:
         self.convex = ConvexWire(core)
         self._speakers: Mapping[str, Speaker] = {**self.wires, "convex": self.convex}
         self._routes = {name: speaker.routes() for name, speaker in self._speakers.items()}
-        self._routes["openai"].append(Route("/v1/embeddings", embeddings, methods=["POST"]))
+        embed = EmbeddingsWire(core).embeddings
+        self._routes["openai"].append(Route("/v1/embeddings", embed, methods=["POST"]))
         self._own = [
             Route("/sandbox/health", self.health),
             Route("/sandbox/ledger", self.ledger),

@@ -43,16 +43,19 @@ def ledger(core: Core, wires: Mapping[str, Wire], *, with_tokens: bool = False) 
 
     Returns:
         `batches`, oldest first: provider, id, model, requests, state (the provider's own word),
-        created_at (UTC, ISO 8601), metadata, requests_billed; `requests_billed` in all; `calls`:
-        how often each route was called, refused calls included.
+        created_at (UTC, ISO 8601), metadata, requests_billed; `requests_billed` in all; `embedded`:
+        how many texts in all, and how many of them had been embedded before; `calls`: how often
+        each route was called, refused calls included.
     """
     batches = []
     for batch in core.state.all_batches():
         tokens = _tokens(core, batch) if with_tokens else {}
         batches.append({**_entry(core, wires[batch.provider], batch), **tokens})
+    embedded = core.state.counters("embedded ").values()
     return {
         "batches": batches,
         "requests_billed": sum(entry["requests_billed"] for entry in batches),
+        "embedded": {"texts": sum(embedded), "again": sum(embedded) - len(embedded)},
         "calls": core.state.counters("call "),
     }
 

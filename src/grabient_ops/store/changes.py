@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, NewType, get_args
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from grabient_ops.bell import CHANNEL
 from grabient_ops.store.tables import changes
 
 Topic = Literal[
@@ -17,8 +18,6 @@ prompt version, `nudges` the id of a batch of which the provider has news, the o
 `*` means many."""
 
 TOPICS: frozenset[Topic] = frozenset(get_args(Topic))
-CHANNEL = "grabient_ops_changes"
-"""On PostgreSQL, what to LISTEN to: a commit that has announced something notifies it."""
 Mark = NewType("Mark", str)
 """How far a follower has read: a number on SQLite, a snapshot on PostgreSQL."""
 
@@ -42,7 +41,10 @@ class Change(NamedTuple):
 
 
 def announce(connection: Connection, topic: Topic, keys: Iterable[str], at: datetime) -> None:
-    """Write a change; call it in the transaction that makes the change."""
+    """Write a change; call it in the transaction that makes the change.
+
+    On PostgreSQL its commit rings every bell (`grabient_ops.bell`).
+    """
     rows = [{"topic": topic, "key": key, "at": at} for key in keys]
     if rows:
         connection.execute(sa.insert(changes), rows)

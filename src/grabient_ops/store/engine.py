@@ -9,6 +9,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
+from grabient_ops.bell import Bell
 from grabient_ops.errors import StoreError
 from grabient_ops.store.locks import lock
 
@@ -45,6 +46,10 @@ class Store:
     def guarded(self, guard: Callable[[Connection], None]) -> "Store":
         """Return the same store, where a guard looks first in every transaction that writes."""
         return Store(self._engine, guard)
+
+    def bell(self) -> Bell:
+        """Return what rings when somebody commits a change; a bell is for one thread."""
+        return Bell(self._engine.url.render_as_string(hide_password=False))
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

@@ -17,6 +17,8 @@ class Counting:
         before: called before each embedding.
     """
 
+    texts_per_call: int | None = None
+
     def __init__(self, model: str = "test/1", size: int = 16) -> None:
         self.model = model
         self.size = size

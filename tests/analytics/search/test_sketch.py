@@ -26,6 +26,7 @@ class _Near:
     """Embeds "... rare7" close to the seventh vector, as a query is close to what it means."""
 
     model = "test"
+    texts_per_call = None
 
     def __init__(self, vectors: Vectors) -> None:
         self._vectors = vectors

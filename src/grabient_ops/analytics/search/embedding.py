@@ -29,6 +29,11 @@ class Embedder(Protocol):
         """Its identity: only vectors of the same model can be compared."""
         ...
 
+    @property
+    def texts_per_call(self) -> int | None:
+        """How many texts are paid for together; None when embedding costs nothing."""
+        ...
+
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return the vectors of texts, none of them blank.
 
@@ -46,6 +51,7 @@ class WordVectors:
     """
 
     model = "wordllama/l2_supercat_256"
+    texts_per_call = None
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """See `Embedder.embed`."""

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from grabient_ops.analytics.refined import REFINED
+from grabient_ops.analytics.refined import REFINED, RefinedManifest
 from grabient_ops.analytics.refinements import Refinement
 from grabient_ops.analytics.search.embedding import Embedder, Vectors
+from grabient_ops.analytics.search.keeping import keeping, require_dimensions
 from grabient_ops.analytics.search.writing import RefinedWriter, open_refined
 from grabient_ops.analytics.source import Snapshot, open_source
-from grabient_ops.errors import ConfigError
 
 OnProgress = Callable[[int], None]
 _PAGE = 4096
@@ -49,7 +49,8 @@ def refresh_refined(
 
     What is published stays to be read until all of the new is; it may be interrupted at any point.
     Another embedding model, another store, or files that cannot be read mean that everything is
-    made anew; else only the changed batches are, and texts that have a vector keep it.
+    made anew; else only the changed batches are. Texts that have a vector of the model keep it, and
+    one that was paid for is on disk as soon as it comes, so that a crash costs nothing.
 
     Args:
         lake: the folder.
@@ -69,19 +70,41 @@ def refresh_refined(
         source.snapshot() as snapshot,
     ):
         batches = _to_read(writer, snapshot, embedder)
-        read = embedded = 0
-        if batches != []:
-            known = writer.vectors_of(batches or ())
-            writer.forget(batches or ())
-            for page in _pages(snapshot.refinements(batches)):
-                vectors, fresh = _vectors(page, known, embedder, writer.base.dimensions)
-                writer.add(page, vectors)
-                read += len(page)
-                embedded += fresh
-                if on_progress:
-                    on_progress(read)
-        generation = writer.publish(snapshot.watermark).generation
+        if batches == []:
+            read = embedded = 0
+            generation = writer.publish(snapshot.watermark).generation
+        else:
+            with keeping(embedder, lake / REFINED) as maker:
+                read, embedded = _read(writer, snapshot, batches, maker, on_progress)
+                generation = writer.publish(snapshot.watermark).generation
     return Refreshed(generation, read, embedded, time.perf_counter() - started)
+
+
+def _read(
+    writer: RefinedWriter,
+    snapshot: Snapshot,
+    batches: list[str] | None,
+    embedder: Embedder,
+    on_progress: OnProgress | None,
+) -> tuple[int, int]:
+    """Add some batches, or all; return how many refinements they are, and texts without vector."""
+    read = embedded = 0
+    known = writer.vectors_of(batches or ())
+    writer.forget(batches or ())
+    for page in _pages(snapshot.refinements(batches)):
+        texts = {row.embed_text for row in page}
+        if batches is None:
+            known = writer.published_vectors(texts)
+        fresh = sorted(texts.difference(known))
+        made = embedder.embed(fresh)
+        if fresh:
+            require_dimensions(embedder.model, writer.base.dimensions or made.shape[1], made)
+        writer.add(page, _in_order(page, {**known, **dict(zip(fresh, made, strict=True))}))
+        read += len(page)
+        embedded += len(fresh)
+        if on_progress:
+            on_progress(read)
+    return read, embedded
 
 
 def _to_read(writer: RefinedWriter, snapshot: Snapshot, embedder: Embedder) -> list[str] | None:
@@ -89,7 +112,7 @@ def _to_read(writer: RefinedWriter, snapshot: Snapshot, embedder: Embedder) -> l
     published = writer.published
     if published.watermark is not None and published.embedding == embedder.model:
         batches = snapshot.changed(published.watermark, "refinements")
-        if batches is not None:
+        if batches is not None and published.format == RefinedManifest().format:
             return batches
     writer.start_over(embedder.model)
     return None
@@ -101,14 +124,5 @@ def _pages(rows: Iterable[Refinement]) -> Iterator[list[Refinement]]:
         yield page
 
 
-def _vectors(
-    page: list[Refinement], known: Mapping[str, Vectors], embedder: Embedder, dimensions: int
-) -> tuple[Vectors, int]:
-    """Return one vector per row, and how many texts had to be embedded for them."""
-    fresh = sorted({row.embed_text for row in page}.difference(known))
-    made = embedder.embed(fresh)
-    if fresh and dimensions not in {0, made.shape[1]}:
-        message = f"{embedder.model} gave vectors of {dimensions} numbers, now of {made.shape[1]}"
-        raise ConfigError(f"{message}; set GRABIENT_OPS_EMBEDDING_MODEL to another model")
-    vectors = {**known, **dict(zip(fresh, made, strict=True))}
-    return np.stack([vectors[row.embed_text] for row in page]), len(fresh)
+def _in_order(page: list[Refinement], vectors: Mapping[str, Vectors]) -> Vectors:
+    return np.stack([vectors[row.embed_text] for row in page])

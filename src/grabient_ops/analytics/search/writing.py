@@ -22,7 +22,7 @@ from grabient_ops.analytics.manifest import (
     without_expired,
     write_manifest,
 )
-from grabient_ops.analytics.parquet import copy
+from grabient_ops.analytics.parquet import copy, scan
 from grabient_ops.analytics.refined import (
     MADE,
     ROWS,
@@ -66,7 +66,9 @@ class RefinedWriter:
 
     def start_over(self, embedding: str) -> None:
         """Add to an empty set; what is published stays until this writer publishes."""
-        self.base = RefinedManifest(embedding=embedding)
+        same = embedding == self.published.embedding
+        dimensions = self.published.dimensions if same else 0
+        self.base = RefinedManifest(embedding=embedding, dimensions=dimensions)
 
     def vectors_of(self, batches: Collection[str]) -> dict[str, Vectors]:
         """Return the vectors that the texts of some batches have already."""
@@ -80,6 +82,19 @@ class RefinedWriter:
                 for text, vector in rows.filter(asked).select("embed_text, vector").fetchall():
                     known[text] = np.array(vector, dtype=np.float32)
         return known
+
+    def published_vectors(self, texts: Collection[str]) -> dict[str, Vectors]:
+        """Return what texts have in whatever is published, if that is of the same model."""
+        files = [part.file for part in self.published.parts]
+        if not files or self.base.embedding != self.published.embedding:
+            return {}
+        self._connection.register("asked", {"embed_text": np.array([*texts], dtype=object)})
+        found = self._connection.sql(
+            f"FROM {scan(self._folder, files)} SEMI JOIN asked USING (embed_text)"
+            " SELECT embed_text, vector"
+        ).fetchall()
+        self._connection.unregister("asked")
+        return {text: np.array(vector, dtype=np.float32) for text, vector in found}
 
     def forget(self, batches: Collection[str]) -> None:
         """Let the published rows of these batches count no more; add what replaces them."""
@@ -169,8 +184,11 @@ def _columns(rows: Sequence[Refinement], vectors: Vectors) -> dict[str, Any]:
     page = {
         name: np.array(given[name], dtype=np.int64 if kind.endswith(("INT", "INTEGER")) else object)
         for name, kind in ROWS.items()
+        if name != "cost"
     }
-    # As texts, which DuckDB casts: lists of different lengths have no array.
+    # As texts, which DuckDB casts: NULL is no number, and lists of different lengths have no array.
+    costs = (None if row.cost is None else str(row.cost) for row in rows)
+    page["cost"] = np.array([*costs], dtype=object)
     page["words"] = np.array([str(words_of(row.embed_text)) for row in rows], dtype=object)
     return {**page, **{f"v{number}": column for number, column in enumerate(vectors.T.copy())}}
 

@@ -7,20 +7,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import sqlalchemy as sa
-import structlog
 
 from grabient_ops.app import App
-from grabient_ops.store.changes import CHANNEL
+from grabient_ops.bell import listen
 from grabient_ops.web.live.inotify import written
 from grabient_ops.web.live.topics import Topic
-
-log = structlog.get_logger(__name__)
 
 _SAFETY_S = 0.25
 _WITHOUT_INOTIFY_S = 0.01
 _SETTLE_S = (0.0005, 0.001, 0.001, 0.002, 0.002, 0.004, 0.004, 0.008, 0.008, 0.016, 0.032)
 """A commit is written, then flushed to the disk, and only then to be seen."""
-_LISTEN_S = 10.0
 _RETRY_S = 1.0
 _MANIFEST_S = 0.5
 
@@ -43,14 +39,13 @@ async def watch_home(app: App, touch: Callable[[Iterable[Topic]], None]) -> None
         touch(["warehouse"])
 
     watches = [watch_file(app.lake / "manifest.json", lake)]
-    store = sa.engine.make_url(app.settings.store_url)
-    if store.get_backend_name() == "sqlite":
+    if app.settings.is_postgres:
+        # A workflow's steps and its batch's state move together.
+        watches.append(listen(app.settings.store_url, journal))
+    else:
+        store = sa.engine.make_url(app.settings.store_url)
         watches.append(watch_sqlite(Path(store.database or ""), lambda: touch([])))
         watches.append(watch_sqlite(app.settings.home / "journal.sqlite", journal))
-    else:
-        conninfo = store.set(drivername="postgresql").render_as_string(hide_password=False)
-        # A workflow's steps and its batch's state move together.
-        watches.append(watch_postgres(conninfo, lambda: touch(["journal"])))
     await asyncio.gather(*watches)
 
 
@@ -62,27 +57,6 @@ async def watch_sqlite(file: Path, touch: Touch) -> None:
     while True:
         with contextlib.suppress(sqlite3.Error, OSError):  # it may not be there yet
             await _follow_sqlite(file, touch)
-        await asyncio.sleep(_RETRY_S)
-
-
-async def watch_postgres(conninfo: str, touch: Touch) -> None:
-    """Listen to the store's announcements until cancelled; connect again when hung up on."""
-    import psycopg
-
-    while True:
-        try:
-            connection = await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
-            async with connection:
-                await connection.execute(f"LISTEN {CHANNEL}")
-                while True:
-                    touch()
-                    async for _ in connection.notifies(timeout=_LISTEN_S):
-                        touch()
-                    # A server that has vanished without a word says nothing here either.
-                    async with asyncio.timeout(_LISTEN_S):
-                        await connection.execute("SELECT 1")
-        except (psycopg.Error, TimeoutError) as error:
-            log.warning("the store cannot be listened to", error=str(error))
         await asyncio.sleep(_RETRY_S)
 
 
