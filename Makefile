@@ -73,7 +73,7 @@ lint: $(READY) $(SPARK_READY)  ## formatting, lint, types, import layers
 check: lint test  ## everything CI checks
 
 .PHONY: torture
-torture: $(READY)  ## every fault on every provider; writes docs/reliability.md
+torture: $(READY)  ## every fault, every bad day, many kills; writes docs/reliability.md
 	$(BIN)/python -m benchmarks.torture $(ARGS)
 
 .PHONY: bench

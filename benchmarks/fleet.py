@@ -15,6 +15,12 @@ import sqlalchemy as sa
 from benchmarks.arena import COMMAND, Home, Sandbox, kill_hard
 
 _PATIENCE_S = 120.0
+ASKED = "SELECT coalesce(sum(target_runs), -1) FROM targets"
+"""How many requests there are to be; adaptive passes may do with fewer."""
+ANSWERED = """SELECT count(*) FROM (
+    SELECT DISTINCT prompt_version, provider, model, run_number, seed FROM palette_tags
+) AS answered"""
+"""How many have an answer or a failure."""
 
 
 @dataclass
@@ -30,6 +36,8 @@ class Fleet:
         worker_env: further variables of the workers alone.
         command: what starts the program in a worker.
         one_home: whether all are on one machine and in one home, as on SQLite they must be.
+        workers: by number of their machine.
+        revived: how often one had ended by itself and was started again.
     """
 
     folder: Path
@@ -41,6 +49,7 @@ class Fleet:
     command: Sequence[str] = tuple(COMMAND)
     one_home: bool = False
     workers: dict[int, subprocess.Popen[str]] = field(default_factory=dict)
+    revived: int = 0
 
     def __post_init__(self) -> None:
         """Connect from outside."""
@@ -84,12 +93,12 @@ class Fleet:
         """Send a worker, and nobody else, a signal."""
         self.workers[number].send_signal(what)
 
-    def revive(self) -> int:
-        """Start again who has ended by itself, as systemd would; return how many."""
+    def revive(self) -> None:
+        """Start again who has ended by itself, as systemd would."""
         ended = [number for number, worker in self.workers.items() if worker.poll() is not None]
         for number in ended:
             self.start(number)
-        return len(ended)
+        self.revived += len(ended)
 
     def stop(self) -> None:
         """End what still runs."""
@@ -112,8 +121,8 @@ class Fleet:
 
     def is_done(self) -> bool:
         """Whether every request has ended, and nothing can be asked again."""
-        if self.open_batches() or not self.rows("SELECT 1 FROM batches LIMIT 1"):
-            return False
+        if self.open_batches() or self.rows(ASKED) != self.rows(ANSWERED):
+            return False  # so far the database tells, and no command is needed
         runs = self.operator.json("status")["runs"]
         return not any(run["pending"] for run in runs) and not self.open_batches()
 

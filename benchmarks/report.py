@@ -11,7 +11,6 @@ from pathlib import Path
 from shutil import which
 
 PAGE = Path("docs/benchmarks.md")
-BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 _PACKAGES = ("numpy", "orjson", "sqlalchemy", "dbos")
 
 
@@ -71,16 +70,18 @@ def _node_version() -> str:
     return told.stdout.strip()
 
 
-def write_page(machine: str, figures: Sequence[Figure]) -> None:
-    """Put the table between the marks of the page; what is written around them stays."""
+def write_page(machine: str, figures: Sequence[Figure], table: str = "bench") -> None:
+    """Put a table between its marks on the page; what is written around them stays."""
+    begin, end = f"<!-- {table}: begin -->", f"<!-- {table}: end -->"
+    command = "make bench" if table == "bench" else f"make bench ARGS={table}"
     rows = [
-        f"Made by `make bench` on {machine}; load {os.getloadavg()[0]:.1f} at the end.",
+        f"Made by `{command}` on {machine}; load {os.getloadavg()[0]:.1f} at the end.",
         "",
         "| what | ours | compared with | ratio | target |",
         "|---|---|---|---|---|",
         *(figure.row() for figure in figures),
     ]
     text = PAGE.read_text()
-    head, _, rest = text.partition(BEGIN)
-    tail = rest.partition(END)[2]
-    PAGE.write_text(f"{head}{BEGIN}\n" + "\n".join(rows) + f"\n{END}{tail}")
+    head, _, rest = text.partition(begin)
+    tail = rest.partition(end)[2]
+    PAGE.write_text(f"{head}{begin}\n" + "\n".join(rows) + f"\n{end}{tail}")

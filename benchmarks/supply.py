@@ -7,14 +7,17 @@ with 1 when something is known; where the network does not let it ask, it says s
 import json
 import re
 import sys
+import threading
 import urllib.request
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+T = TypeVar("T")
 _ROOT = Path(__file__).resolve().parents[1]
 _OSV = "https://api.osv.dev/v1/querybatch"
-_ASK_S = 30.0
+_CALL_S = 15.0
+_ASK_S = 40.0
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _ITSELF = "grabient-ops (pyproject.toml)"
@@ -87,18 +90,47 @@ def ask_osv(pins: Sequence[Pin]) -> dict[str, list[str]]:
 
     Raises:
         OSError: the database cannot be reached.
+        ValueError: something else answered in its place.
     """
     question = {"queries": [{"package": {"purl": pin.purl}} for pin in pins]}
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(_OSV, json.dumps(question).encode(), headers)
-    with urllib.request.urlopen(request, timeout=_ASK_S) as answer:  # noqa: S310 - https
-        results = json.load(answer)["results"]
+    with urllib.request.urlopen(request, timeout=_CALL_S) as answer:  # noqa: S310 - https
+        answered = json.load(answer)
+    if not isinstance(answered, dict) or "results" not in answered:
+        raise ValueError("what answered is not the database")
+    results = answered["results"]
     known = zip(pins, results, strict=True)
     return {
         pin.purl: [vuln["id"] for vuln in result["vulns"]]
         for pin, result in known
         if result.get("vulns")
     }
+
+
+def within(seconds: float, work: Callable[[], T]) -> T:
+    """Return what some work returns, or raise what it raises.
+
+    Raises:
+        TimeoutError: it takes longer; looking a name up has no end of its own.
+    """
+    done: list[T] = []
+    failed: list[Exception] = []
+
+    def run() -> None:
+        try:
+            done.append(work())
+        except Exception as error:  # noqa: BLE001 - raised again below
+            failed.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if failed:
+        raise failed[0]
+    if not done:
+        raise TimeoutError(f"no answer in {seconds:g} s")
+    return done[0]
 
 
 def read_all_pins(root: Path = _ROOT) -> list[Pin]:
@@ -121,7 +153,7 @@ def main() -> int:
     target.write_text(json.dumps(make_sbom(pins), indent=1) + "\n")
     print(f"{len(pins)} pins are in {target.relative_to(_ROOT)}")
     try:
-        known = ask_osv(pins)
+        known = within(_ASK_S, lambda: ask_osv(pins))
     except (OSError, ValueError) as error:
         print(f"not audited: the OSV database cannot be asked from here ({error})")
         return 0

@@ -1,189 +1,89 @@
-"""Eight faults on four providers; writes the table of `docs/reliability.md` from a real run."""
+"""Everything that may go wrong, seeded; writes the tables of `docs/reliability.md`.
 
+`make torture ARGS="--seed 3 --kills 10 --only days"`: other instants, fewer kills, one part.
+"""
+
+import argparse
 import sys
 import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.arena import Home, Sandbox, kill_hard, start_sandbox
+from benchmarks import torture_faults, torture_workers
+from benchmarks.postgres import running_server
+from benchmarks.torture_days import DAYS, Outcome, Trial
+from benchmarks.torture_page import PAGE, made_by, publish
 
-PALETTES = 10
-MODELS = {
-    "openai": "gpt-4o-mini",
-    "anthropic": "claude-haiku-4-5-20251001",
-    "google": "gemini-2.5-flash-lite",
-    "groq": "openai/gpt-oss-20b",
-}
-PAGE = Path("docs/reliability.md")
-BEGIN, END = "<!-- torture: begin -->", "<!-- torture: end -->"
+SEED = 7
 
 
-@dataclass(frozen=True)
-class Fault:
-    """One way to break a pass.
-
-    Attributes:
-        label: as `peers.md` of the field study names it.
-        name: the sandbox's fault, "" when the breaking is done from outside.
-        lasts: False when the fault is lifted after the first batch has met it.
-    """
-
-    label: str
-    name: str
-    lasts: bool = True
-
-
-FAULTS = (
-    Fault("kill -9", "slow"),
-    Fault("lost", "accept_then_drop"),
-    Fault("500acc", "accept_then_500"),
-    Fault("expire", "expire", lasts=False),
-    Fault("missing", "missing_ids", lasts=False),
-    Fault("rejected", "rejected_lines", lasts=False),
-    Fault("dup", "duplicate_ids"),
-    Fault("5x 500 on poll", "poll_500"),
-)
+def faults(options: argparse.Namespace, folder: Path) -> bool:
+    """Eight faults on four providers; return whether every cell is right."""
+    outcomes: dict[tuple[str, str], torture_faults.Outcome] = {}
+    for provider in torture_faults.MODELS:
+        for fault in torture_faults.FAULTS:
+            place = folder / f"{provider}-{len(outcomes)}"
+            outcome = torture_faults.run_case(provider, fault, place, options.seed)
+            outcomes[provider, fault.label] = outcome
+            print(f"{provider:10} {fault.label:15} {outcome.cell()}", flush=True)
+    head = f"{made_by(options.seed)}; {torture_faults.PALETTES} palettes per cell."
+    publish("torture", "\n".join([head, "", *torture_faults.table(outcomes)]))
+    return all(outcome.is_right for outcome in outcomes.values())
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a pass cost and brought, by the sandbox's ledger and by our store.
-
-    Attributes:
-        batches: batches that the provider accepted.
-        needed: batches that we meant to submit.
-        paid: requests that the provider billed.
-        kept: billed answers that are in our store.
-        tagged: palettes with tags in the end.
-        failed: palettes with a final failure in the end.
-        pending: palettes that were left hanging.
-    """
-
-    batches: int
-    needed: int
-    paid: int
-    kept: int
-    tagged: int
-    failed: int
-    pending: int
-
-    @property
-    def is_right(self) -> bool:
-        """Nothing bought twice, nothing paid lost, nothing left hanging."""
-        return (
-            self.batches == self.needed
-            and self.paid == self.kept
-            and self.pending == 0
-            and self.tagged + self.failed == PALETTES
-        )
-
-    def cell(self) -> str:
-        """Batches bought/needed, lines paid -> kept, palettes tagged (+ failed for good)."""
-        end = f"{self.tagged}" + (f"+{self.failed} refused" if self.failed else "")
-        text = f"{self.batches}/{self.needed} {self.paid}->{self.kept} {end}"
-        return text if self.is_right else f"**{text}**"
+def workers(options: argparse.Namespace, folder: Path) -> bool:
+    """Three workers, killed at random; return whether all invariants hold."""
+    with running_server() as server:
+        url = server.create("fleet")
+        outcome = torture_workers.torture(folder, url, options.kills, options.seed)
+    print(outcome.describe(), flush=True)
+    publish("workers", f"{made_by(options.seed)}: {outcome.describe()}")
+    return not outcome.faults
 
 
-def run_case(provider: str, fault: Fault, folder: Path) -> Outcome:
-    """Run one pass of ten palettes under one fault."""
-    sandbox = start_sandbox("--fault", f"{fault.name}=1", latency_s=0.3)
-    try:
-        home = Home(folder, {**sandbox.env, "GRABIENT_OPS_SETTLE_SECONDS": "5"})
-        home.add_palettes(PALETTES)
-        words = ("tag", "--model", f"{provider}/{MODELS[provider]}", "--wait")
-        if fault.label == "kill -9":
-            _kill_between_acceptance_and_record(home, sandbox, words)
-        elif not fault.lasts:
-            _lift_after_first_batch(home, sandbox, fault, words)
-        else:
-            home.run(*words)
-        return judge(home, sandbox)
-    finally:
-        sandbox.stop()
+def days(options: argparse.Namespace, folder: Path) -> bool:
+    """Bad days, a pass each; return whether all invariants hold in every one."""
+    outcomes: dict[str, Outcome] = {}
+    with running_server() as server:
+        for day in DAYS:
+            outcome = day.hurt(Trial(folder, server, options.seed))
+            outcomes[day.name] = outcome
+            print(f"{day.name:42} {outcome}", flush=True)
+    publish("days", "\n".join([f"{made_by(options.seed)}.", "", *_days_table(outcomes)]))
+    return not any(outcome.faults for outcome in outcomes.values())
 
 
-def _kill_between_acceptance_and_record(
-    home: Home, sandbox: Sandbox, words: tuple[str, ...]
-) -> None:
-    worker = home.start(*words)
-    _until(lambda: bool(sandbox.ledger()["batches"]))
-    kill_hard(worker)
-    assert home.rows("SELECT provider_batch_id FROM batches") == [(None,)]  # noqa: S101 - the point
-    sandbox.faults(slow=0)
-    home.run(*words)
-
-
-def _lift_after_first_batch(
-    home: Home, sandbox: Sandbox, fault: Fault, words: tuple[str, ...]
-) -> None:
-    worker = home.start(*words)
-    _until(lambda: bool(sandbox.ledger()["batches"]))
-    sandbox.faults(**{fault.name: 0})
-    _, errors = worker.communicate(timeout=120)
-    if worker.returncode:
-        raise RuntimeError(errors)
-
-
-def _until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        time.sleep(0.02)
-
-
-def judge(home: Home, sandbox: Sandbox) -> Outcome:
-    """Compare the ledger with the store."""
-    ledger = sandbox.ledger()
-    run = home.json("status")["runs"][0]
-    [(needed,)] = home.rows("SELECT count(*) FROM batches")
-    [(kept,)] = home.rows("SELECT count(*) FROM palette_tags WHERE response IS NOT NULL")
-    return Outcome(
-        batches=len(ledger["batches"]),
-        needed=needed,
-        paid=ledger["requests_billed"],
-        kept=kept,
-        tagged=run["succeeded"],
-        failed=run["failed"],
-        pending=run["pending"],
-    )
-
-
-def main() -> int:
-    """Run all cases, print each, write the page; 1 when a cell is wrong."""
-    outcomes: dict[tuple[str, str], Outcome] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for provider in MODELS:
-            for number, fault in enumerate(FAULTS):
-                outcome = run_case(provider, fault, Path(folder) / f"{provider}{number}")
-                outcomes[provider, fault.label] = outcome
-                print(f"{provider:10} {fault.label:15} {outcome.cell()}", flush=True)
-    wrong = [key for key, outcome in outcomes.items() if not outcome.is_right]
-    write_page(outcomes)
-    print(f"{len(outcomes) - len(wrong)} of {len(outcomes)} cells right; table in {PAGE}")
-    return 1 if wrong else 0
-
-
-def write_page(outcomes: dict[tuple[str, str], Outcome]) -> None:
-    """Put the table between the marks of the page."""
-    labels = [fault.label for fault in FAULTS]
-    lines = [
-        f"Made by `make torture` on {datetime.now(UTC):%Y-%m-%d}; {PALETTES} palettes per cell.",
-        "",
-        "| provider | " + " | ".join(labels) + " |",
-        "|---|" + "---|" * len(labels),
+def _days_table(outcomes: Mapping[str, Outcome]) -> list[str]:
+    rows = [
+        f"| {name} | {o.told} | {o.batches} | {o.requests} | {o.lasted_s:.0f} | "
+        f"{'**' + '; '.join(o.faults) + '**' if o.faults else 'all hold'} |"
+        for name, o in outcomes.items()
     ]
-    for provider in MODELS:
-        cells = " | ".join(outcomes[provider, label].cell() for label in labels)
-        lines.append(f"| {provider} | {cells} |")
-    text = PAGE.read_text()
-    head, _, rest = text.partition(BEGIN)
-    tail = rest.partition(END)[2]
-    PAGE.write_text(f"{head}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{tail}")
+    head = "| bad day | what happened | batches bought | requests billed | pass, s | invariants |"
+    return [head, "|---|---|---|---|---|---|", *rows]
+
+
+PARTS: Mapping[str, Callable[[argparse.Namespace, Path], bool]] = {
+    "faults": faults,
+    "days": days,
+    "workers": workers,
+}
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the parts, print and publish each; 1 when a promise was broken."""
+    parser = argparse.ArgumentParser(prog="make torture", description=__doc__)
+    parser.add_argument("--seed", type=int, default=SEED, help="decides every instant")
+    parser.add_argument("--kills", type=int, default=torture_workers.KILLS, help="of workers")
+    parser.add_argument("--only", choices=PARTS, action="append", help="a part; may be repeated")
+    options = parser.parse_args(words)
+    is_right = True
+    for name in options.only or PARTS:
+        with tempfile.TemporaryDirectory() as folder:
+            is_right = PARTS[name](options, Path(folder)) and is_right
+    print(f"{'all promises were kept' if is_right else 'BROKEN PROMISES'}; tables in {PAGE}")
+    return 0 if is_right else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

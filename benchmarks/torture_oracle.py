@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fleet import Fleet
+from benchmarks.fleet import ANSWERED, ASKED, Fleet
 from grabient_ops.analytics.sync import sync
 from grabient_ops.analytics.warehouse import open_warehouse
 from grabient_ops.errors import GrabientError
@@ -21,7 +21,6 @@ _USAGE = f"""SELECT b.provider_batch_id, {_TOTALS}, sum(a.cost), min(b.settled_c
        min(b.reserved_cost)
 FROM batches b JOIN palette_tags a ON a.batch_id = b.id
 WHERE b.provider_batch_id IS NOT NULL GROUP BY b.provider_batch_id"""  # noqa: S608 - constant
-_ANSWERED = f"SELECT count(*) FROM (SELECT DISTINCT {_KEY} FROM palette_tags) AS answered"  # noqa: S608 - constant
 _TWICE = f"""SELECT 1 FROM palette_tags WHERE error_class IS NULL
 GROUP BY {_KEY} HAVING count(*) > 1"""  # noqa: S608 - constant
 _ROWLESS = """SELECT 1 FROM requests q LEFT JOIN palette_tags a
@@ -46,8 +45,7 @@ def find_faults(fleet: Fleet) -> list[str]:
 
 
 def _requests_that_did_not_end_once(fleet: Fleet) -> Iterator[str]:
-    [(asked,)] = fleet.rows("SELECT sum(target_runs) FROM targets")
-    [(answered,)] = fleet.rows(_ANSWERED)
+    [(asked,)], [(answered,)] = fleet.rows(ASKED), fleet.rows(ANSWERED)
     if asked != answered:
         yield f"asked {asked}, have rows of {answered}"
     for name, query in {

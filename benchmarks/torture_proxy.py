@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 _CHUNK = 1 << 16
 _READY_S = 10.0
-_CHECK_S = 0.01
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -39,7 +39,7 @@ class Proxy:
         self._target = target
         self._trouble = Trouble.NONE
         self._open: set[asyncio.StreamWriter] = set()
-        self._serving = 0
+        self._serving: set[asyncio.Task[Any]] = set()
         self._loop = asyncio.new_event_loop()
         self._flows = asyncio.Event()
         self._ended = asyncio.Event()
@@ -73,8 +73,8 @@ class Proxy:
         server.close()
         self._flows.set()
         self._reset()
-        while self._open or self._serving:
-            await asyncio.sleep(_CHECK_S)
+        if self._serving:
+            await asyncio.wait(self._serving, timeout=_READY_S)
 
     def _set(self, trouble: Trouble) -> None:
         if self._trouble is Trouble.DEAF or trouble in {Trouble.RESET, Trouble.REFUSED}:
@@ -94,16 +94,18 @@ class Proxy:
         self._open.clear()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._serving += 1
+        if (task := asyncio.current_task()) is not None:
+            self._serving.add(task)
+            task.add_done_callback(self._serving.discard)
         self._open.add(writer)
         if self._trouble is Trouble.REFUSED:
             self._reset()
+            return
         try:
             await self._pass_on(reader, writer)
         except OSError:
             writer.close()  # the target is not there
         self._open.discard(writer)
-        self._serving -= 1
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await self._connect()

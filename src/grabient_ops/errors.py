@@ -4,6 +4,7 @@ GrabientError                       edges catch this: one line on stderr, exit 1
 ├─ ConfigError                      a setting is missing or wrong
 ├─ InputError                       a file or argument holds nothing usable
 ├─ StoreError                       the home, its lock or its database cannot be used
+│  └─ OutdatedError                 another release has changed the schema under this process
 └─ ProviderError(provider)
    ├─ AuthenticationError           the key is missing, wrong or not allowed
    ├─ InvalidRequestError           the provider refuses what was sent; sending it again is useless
@@ -30,6 +31,10 @@ class InputError(GrabientError):
 
 class StoreError(GrabientError):
     """The home, its lock or its database cannot be used."""
+
+
+class OutdatedError(StoreError):
+    """Another release has changed the schema under this process; only a new process may go on."""
 
 
 class ProviderError(GrabientError):

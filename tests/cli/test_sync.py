@@ -1,13 +1,19 @@
+import json
 import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 
 from benchmarks.arena import Home, Sandbox, kill_hard
+from benchmarks.postgres import store_url
+from grabient_ops.store.engine import open_store
+from grabient_ops.store.tables import palette_tags
 from tests.importers.conftest import SEEDS, Convex, Deployment, convex_documents, insert, patch
 
 if TYPE_CHECKING:
@@ -54,6 +60,41 @@ def test_what_is_gone_there_is_said_to_be_gone_here(deployment: Deployment, ops:
     assert ran.out.splitlines() == ["palette_tags: 1 removed, as there", "1 pages read"]
 
 
+def test_a_mirror_is_verified_against_a_fresh_reading(
+    deployment: Deployment, ops: "Ops", home: Path
+) -> None:
+    early = ops("sync", "convex", deployment.url, "--verify")
+    assert early.code == 1
+    assert "is not whole yet" in early.err
+    ops("sync", "convex", deployment.url)
+    whole = ops("sync", "convex", deployment.url, "--verify")
+    assert (whole.code, whole.err) == (0, "")
+    assert "palette_tags: 3 there: 0 missing, 0 different, 0 extra" in whole.out.splitlines()
+    lost = deployment.documents("palette_tags")[0]["_id"]
+    with closing(open_store(store_url(home))) as store, store.write() as connection:
+        connection.execute(sa.delete(palette_tags).where(palette_tags.c.source_id == lost))
+
+    ran = ops("sync", "convex", deployment.url, "--verify")
+    report = ops("sync", "convex", deployment.url, "--verify", "--json")
+
+    assert (ran.code, report.code) == (1, 1)
+    assert f"  missing: {lost}" in ran.out.splitlines()
+    found = json.loads(report.out)
+    assert (found["equal"], found["tables"]["palette_tags"]["missing"]) == (False, 1)
+    assert found["tables"]["palette_tags"]["examples"] == {"missing": [lost]}
+    assert found["tables"]["palettes"]["missing"] == 0
+    # It has mended nothing; reading everything again does.
+    ops("sync", "convex", deployment.url)
+    assert ops("sync", "convex", deployment.url, "--verify").code == 1
+    ops("sync", "convex", deployment.url, "--again")
+    assert ops("sync", "convex", deployment.url, "--verify").code == 0
+
+
+@pytest.mark.parametrize("option", ["--follow", "--again", "--moved", "--dry-run"])
+def test_verifying_goes_with_nothing_else(deployment: Deployment, ops: "Ops", option: str) -> None:
+    assert ops("sync", "convex", deployment.url, "--verify", option).code == 2
+
+
 def test_a_dry_run_reads_all_and_stores_nothing(deployment: Deployment, ops: "Ops") -> None:
     first = ops("sync", "convex", deployment.url, "--dry-run", "--json").json()
     again = ops("sync", "convex", deployment.url, "--dry-run", "--json").json()
@@ -98,7 +139,7 @@ def test_a_follower_brings_changes_into_the_warehouse_and_ends_politely(
         assert refused.startswith("error: another process follows Convex for")
         document = deployment.documents("palette_tags")[0]["_id"]
         deployment.commit(patch(document, tags={"mood": ["new mood"]}))
-        changed = "SELECT 1 FROM palette_tags WHERE CAST(tags AS TEXT) LIKE '%new mood%'"
+        changed = "SELECT 1 FROM palette_tags WHERE CAST(tags AS TEXT) LIKE '%%new mood%%'"
         _until(lambda: home.rows(changed))
         follower.send_signal(signal.SIGTERM)
         out, errors = follower.communicate(timeout=20)

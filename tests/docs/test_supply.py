@@ -1,11 +1,14 @@
 """The list of what we are made of is whole, and no secret lies in the tree."""
 
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from benchmarks.supply import find_shipped, make_sbom, read_all_pins, read_pins
+from benchmarks import supply
+from benchmarks.supply import Pin, find_shipped, make_sbom, read_all_pins, read_pins, within
 
 _PINS = """\
 alpha==1.2 \\
@@ -64,6 +67,51 @@ def test_the_list_holds_every_pin_of_the_tree_with_its_hashes(root: Path) -> Non
     assert all(component["properties"] for component in components)
     assert {c["name"] for c in components if c["scope"] == "required"} >= {"dbos", "sqlalchemy"}
     assert {c["name"] for c in components if c["scope"] == "excluded"} >= {"pytest", "ruff"}
+
+
+def _unreachable(_pins: list[Pin]) -> dict[str, list[str]]:
+    raise OSError("no route to host")
+
+
+def _silent(_pins: list[Pin]) -> dict[str, list[str]]:
+    time.sleep(5)
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "said"),
+    [
+        (lambda _: {}, 0, "0 of "),
+        (lambda _: {"pkg:pypi/alpha@1.2": ["GHSA-1"]}, 1, "pkg:pypi/alpha@1.2: GHSA-1"),
+        (_unreachable, 0, "not audited: "),
+        (_silent, 0, "not audited: "),
+    ],
+    ids=["nothing known", "something known", "no network", "no answer"],
+)
+def test_an_audit_fails_for_what_is_known_and_not_for_want_of_a_network(
+    answer: Callable[[list[Pin]], dict[str, list[str]]],
+    *,
+    code: int,
+    said: str,
+    tmp_path: Path,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pins = read_all_pins(root)
+    monkeypatch.setattr(supply, "_ROOT", tmp_path)
+    monkeypatch.setattr(supply, "_ASK_S", 0.5)
+    monkeypatch.setattr(supply, "read_all_pins", lambda: pins)
+    monkeypatch.setattr(supply, "ask_osv", answer)
+
+    assert supply.main() == code
+    assert said in capsys.readouterr().out
+    assert (tmp_path / "dist" / "sbom.cdx.json").is_file()
+
+
+def test_work_that_fails_in_time_fails_as_it_did() -> None:
+    with pytest.raises(OSError, match="no route"):
+        within(5, lambda: _unreachable([]))
 
 
 @pytest.mark.parametrize("what", _SECRETS)

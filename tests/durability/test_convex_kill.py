@@ -133,7 +133,7 @@ def _kill(home: Home, words: tuple[str, ...], instants: random.Random) -> None:
 
 
 def _mirrored(home: Home) -> dict[str, tuple[Any, ...]]:
-    rows = home.rows("SELECT source_id, seed, run_number, tags FROM palette_tags")
+    rows = home.rows("SELECT source_id, seed, run_number, CAST(tags AS TEXT) FROM palette_tags")
     return {row[0]: (row[1], row[2], json.loads(row[3])["mood"]) for row in rows}
 
 

@@ -16,7 +16,7 @@ from grabient_ops.analytics.sync import sync
 from grabient_ops.analytics.warehouse import Warehouse, open_warehouse
 from grabient_ops.palettes.invented import invented_seeds
 from grabient_ops.pipeline.runs import Plan, Planner
-from grabient_ops.pipeline.services import Policy, Services
+from grabient_ops.pipeline.services import Policy, Services, elapsed_s
 from grabient_ops.pipeline.stages import stage_of
 from grabient_ops.pipeline.tagging import request_runs
 from grabient_ops.providers._openai_rows import read_row
@@ -185,16 +185,26 @@ def answer(custom_id: str, text: str | None = None, **row: object) -> bytes:
 
 
 class Clock:
-    """The real time, which tests may move on."""
+    """The real time, which tests may move on or set."""
 
     def __init__(self) -> None:
         self.ahead = timedelta()
+        self._passed_s = 0.0
 
     def __call__(self) -> datetime:
         return datetime.now(UTC) + self.ahead
 
+    def elapsed(self) -> float:
+        """Seconds that have passed, whatever the time of day is set to."""
+        return elapsed_s() + self._passed_s
+
     def forward(self, seconds: float) -> None:
         """Let so many seconds pass."""
+        self.set(seconds)
+        self._passed_s += seconds
+
+    def set(self, seconds: float) -> None:
+        """Set the time of day forth or back."""
         self.ahead += timedelta(seconds=seconds)
 
 
@@ -222,6 +232,7 @@ class Lab:
             spool=folder / "spool",
             warehouse=self.warehouse,
             now=self.clock,
+            elapsed=self.clock.elapsed,
         )
         self.answer = answer
         self.tags = TAGS

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from grabient_ops.errors import AuthenticationError, UnavailableError
+from grabient_ops.pipeline import runs
 from grabient_ops.pipeline.completion import complete
 from grabient_ops.pipeline.prompting import register_prompt_text, use_prompt
 from grabient_ops.pipeline.runs import Plan, Planner
@@ -62,6 +63,45 @@ def test_every_pair_of_palette_and_model_is_reserved_once(lab: "Lab", planner: P
     assert len(planner.plan().reserved) == 2
     assert planner.plan().reserved == []
     assert {(b.provider, b.request_count) for b in lab.batches()} == {("openai", 4), ("groq", 4)}
+
+
+def test_without_news_there_is_no_look_soon_after_one_that_took_long(
+    lab: "Lab", planner: Planner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "_REST_PER_WORK", 1e9)
+    planner.plan()
+    lab.palettes(4)
+    lab.want("openai", "groq")
+
+    assert planner.plan_for_safety().reserved == []
+    assert len(planner.plan().reserved) == 2
+
+
+def test_without_news_there_is_a_look_after_a_while(
+    lab: "Lab", planner: Planner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "_REST_PER_WORK", 0)
+    planner.plan()
+    lab.palettes(4)
+    lab.want("openai", "groq")
+
+    assert len(planner.plan_for_safety().reserved) == 2
+
+
+def test_the_end_of_a_rest_is_no_news_and_yet_looked_at(
+    lab: "Lab", planner: Planner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "_REST_PER_WORK", 1e9)
+    lab.services = replace(lab.services, policy=replace(lab.policy, retry_s=60.0))
+    planner = Planner(lab.services)
+    lab.palettes(2)
+    lab.want()
+    planner.plan()
+    assert _fail(lab, planner, UnavailableError("openai", "503")).blocked
+    assert planner.plan_for_safety().reserved == []
+
+    lab.clock.forward(70)
+    assert len(planner.plan_for_safety().reserved) == 1
 
 
 def test_the_next_run_starts_by_itself_when_all_models_have_ended_this_one(
@@ -256,6 +296,22 @@ def test_after_a_failed_submission_a_model_rests_longer_each_time(
         assert planner.plan().blocked == {}
 
     assert rests == [10, 20, 40, 80, 160, 320, 640, 900]
+
+
+def test_a_clock_that_is_set_back_lets_no_model_rest_until_it_has_caught_up(
+    lab: "Lab", planner: Planner
+) -> None:
+    lab.palettes(1)
+    lab.want()
+    planner.plan()
+    _fail(lab, planner, UnavailableError("openai", "down"))
+
+    lab.clock.set(-3600)
+    assert planner.plan().blocked == {}
+
+    (block,) = _fail(lab, planner, UnavailableError("openai", "down")).blocked.values()
+    assert block.until is not None
+    assert round((block.until - lab.clock()).total_seconds()) == 10
 
 
 def test_a_model_that_was_accepted_again_is_rested(lab: "Lab", planner: Planner) -> None:

@@ -135,6 +135,23 @@ def test_a_creation_that_timed_out_is_looked_for_as_long_as_any_other(lab: "Lab"
     assert lab.openai.calls.count("create") == 1
 
 
+def test_a_clock_that_is_set_forth_does_not_shorten_the_search(lab: "Lab") -> None:
+    batch = lab.reserve()
+    lab.openai.will("create", LOST, effective=True)
+    lab.openai.unlisted.add("openai-batch-1")
+
+    def set_forth_and_list_late(method: str) -> None:
+        if method == "find":
+            lab.clock.set(3600)
+        if lab.openai.calls.count("find") == 3:
+            lab.openai.unlisted.clear()
+
+    lab.openai.on_call = set_forth_and_list_late
+
+    assert _submit(lab, batch) == "openai-batch-1"
+    assert lab.openai.calls.count("create") == 1
+
+
 def test_a_failed_listing_never_means_that_it_is_not_there(lab: "Lab") -> None:
     batch = lab.reserve()
     lab.openai.will("create", LOST, effective=True)

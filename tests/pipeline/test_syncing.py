@@ -20,7 +20,6 @@ from grabient_ops.importers.convex_stream import ConvexStream, Page
 from grabient_ops.importers.convex_stream_http import ConvexHttp, RefusedError
 from grabient_ops.pipeline.pushing import Pusher
 from grabient_ops.pipeline.syncing import Syncer, follows, move
-from grabient_ops.sandbox.convex import ids
 from grabient_ops.sandbox.convex.legacy import document_deltas, list_snapshot
 from grabient_ops.sandbox.convex.log import Log
 from grabient_ops.sandbox.convex.selection import Selection
@@ -254,7 +253,7 @@ def test_an_import_in_the_middle_of_a_snapshot_leaves_every_run_where_it_is_ther
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Documents are read in the order of their ids: which of them come twice is then certain.
-    monkeypatch.setattr(ids.secrets, "token_bytes", Random(1).randbytes)
+    monkeypatch.setattr("secrets.token_bytes", Random(1).randbytes)
     for run in range(1, 9):
         pair.answer(run)
     pair.log.change_settings({"sync_page": 3})

@@ -1,4 +1,6 @@
 import asyncio
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -199,10 +201,9 @@ def test_other_news_about_a_batch_does_not_cut_its_pause_short(lab: "Lab") -> No
     assert lab.openai.calls == ["poll"]
 
 
-def test_polls_become_rarer_up_to_twenty_times_the_first_wait(
-    lab: "Lab", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    batch = lab.submitted()
+def _pauses(lab: "Lab", batch: Batch, monkeypatch: pytest.MonkeyPatch, polls: int) -> list[float]:
+    """Return how long so many polls, a minute apart at first, are waited after."""
+    patient = replace(lab.services, policy=replace(lab.policy, poll_s=60.0))
     pauses: list[float] = []
 
     async def note(_batch_id: str, seconds: float, unless: Callable[[], bool]) -> None:
@@ -210,12 +211,63 @@ def test_polls_become_rarer_up_to_twenty_times_the_first_wait(
         pauses.append(seconds)
         lab.clock.forward(seconds)
 
-    monkeypatch.setattr(lab.services.wakes, "wait", note)
-    _wait(lab, batch, *[BatchRunning()] * 12)
+    monkeypatch.setattr(patient.wakes, "wait", note)
+    lab.openai.states.extend([BatchRunning()] * polls)
+    lab.run(Waiter(patient).wait(batch.id))
+    return pauses
 
-    assert 0.009 <= pauses[0] <= 0.011
-    assert all(0.18 <= pause <= 0.22 for pause in pauses[-3:])
+
+def test_polls_become_rarer_up_to_twenty_times_the_first_wait(
+    lab: "Lab", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = _pauses(lab, lab.submitted(), monkeypatch, 12)
+
+    assert 54 <= pauses[0] <= 80
+    assert all(1080 <= pause <= 1320 for pause in pauses[-3:])
     assert pauses[:6] == sorted(pauses[:6])
+
+
+def test_a_restart_does_not_poll_an_old_batch_as_often_as_a_new_one(
+    lab: "Lab", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = lab.submitted()
+    lab.clock.forward(3600)
+
+    assert _pauses(lab, batch, monkeypatch, 1)[0] >= 1080
+
+
+def test_a_batch_from_the_future_is_polled_like_a_new_one(
+    lab: "Lab", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = lab.submitted()
+    lab.clock.set(-3600)
+
+    assert 54 <= _pauses(lab, batch, monkeypatch, 1)[0] <= 80
+
+
+def test_no_more_than_some_polls_of_a_provider_are_under_way_at_once(lab: "Lab") -> None:
+    batch = lab.submitted()
+    under_way, most = 0, 0
+    lock = threading.Lock()
+
+    def poll_slowly(_method: str) -> None:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.02)
+        with lock:
+            under_way -= 1
+
+    lab.openai.on_call = poll_slowly
+
+    async def poll_from_everywhere() -> None:
+        waiter = Waiter(lab.services)
+        await asyncio.gather(*(waiter.wait(batch.id) for _ in range(40)))
+
+    lab.run(poll_from_everywhere())
+    assert lab.openai.calls == ["poll"] * 40
+    assert 1 < most <= 16
 
 
 def test_a_stuck_batch_is_given_up_and_counts_as_expired(lab: "Lab") -> None:

@@ -1,3 +1,4 @@
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from dbos import DBOSClient, EnqueueOptions
+from sqlalchemy.exc import OperationalError
 
 from grabient_ops.errors import AuthenticationError, InputError, UnavailableError
 from grabient_ops.pipeline import worker as worker_module
@@ -21,6 +23,7 @@ from grabient_ops.pipeline.reparse import Reparser
 from grabient_ops.pipeline.stages import STAGES
 from grabient_ops.pipeline.worker import Standstill, Worker
 from grabient_ops.providers.base import BatchEnded, BatchRunning, ResultFile, Submission
+from grabient_ops.providers.catalog import Catalog
 from grabient_ops.store.batches import Batch
 from grabient_ops.store.completions import list_due
 
@@ -127,6 +130,24 @@ def test_the_journal_of_a_batch_does_not_grow_with_the_wait(lab: "Lab") -> None:
         assert [item.state for item in list_workflows(lab.services, journal)] == ["done"]
 
 
+def test_a_batch_in_flight_takes_no_thread(lab: "Lab") -> None:
+    lab.palettes(60)
+    lab.want()
+    models = [replace(model, batch_requests=1) for model in lab.services.catalog.models]
+    lab.services = replace(lab.services, catalog=Catalog(models))
+    lab.openai.states.extend([BatchRunning()] * 100_000)
+    threads = 0
+
+    def count_once_all_wait() -> None:
+        nonlocal threads
+        if [batch.state for batch in lab.batches()] == ["waiting"] * 60:
+            threads = sum(thread.name.startswith("dbos-exec") for thread in threading.enumerate())
+            lab.openai.states.clear()
+
+    assert _work(lab, on_tick=count_once_all_wait) == DONE
+    assert 0 < threads < 60
+
+
 def test_a_strangers_batch_is_given_back_and_ours_found(lab: "Lab") -> None:
     lab.palettes(2)
     lab.want("anthropic")
@@ -209,6 +230,29 @@ def test_a_running_worker_delivers_the_ending_of_a_restart(lab: "Lab") -> None:
     assert _work(lab, _for_a_while(restart_once, groq)) == DONE
     assert endings[:2] == ["first", "second"]
     assert {batch.state for batch in lab.batches()} == {"completed"}
+
+
+@pytest.mark.parametrize("call", ["upload", "poll", "download"])
+def test_a_workflow_that_the_journals_database_broke_goes_on_by_itself(
+    lab: "Lab", call: str
+) -> None:
+    lab.palettes(2)
+    lab.want()
+    lab.openai.will(call, OperationalError("INSERT", None, Exception("the connection is bad")))
+
+    assert _work(lab) == DONE
+    assert _outcome(lab) == [(1, None)] * 2
+    assert [batch.state for batch in lab.batches()] == ["completed"]
+    assert lab.openai.calls.count("create") == 1
+
+
+def test_a_workflow_that_always_breaks_is_given_back_in_the_end(lab: "Lab") -> None:
+    lab.palettes(2)
+    lab.want()
+    lab.openai.will("download", *[OperationalError("INSERT", None, Exception("broken"))] * 11)
+
+    assert _work(lab) != DONE
+    assert [batch.state for batch in lab.batches()] == ["stopped"]
 
 
 def test_a_stopped_batch_goes_on_with_the_next_start_and_pays_nothing_twice(lab: "Lab") -> None:

@@ -41,6 +41,15 @@ def test_openai_pages_back_by_the_last_id(stub: Stub, submission: SubmissionOf) 
     assert queries(stub) == [{"limit": ["100"]}, {"limit": ["100"], "after": ["b"]}]
 
 
+def test_a_clock_in_another_time_zone_hides_no_batch(stub: Stub, submission: SubmissionOf) -> None:
+    provider = stub.provider("openai")
+    ours = submission(provider, started_at=START)
+    mark = {"grabient_submission": ours.key}
+    stub.pages = [{"data": [chat_batch("a", -14 * 60, metadata=mark)], "has_more": False}]
+
+    assert [found.id for found in provider.find(ours)] == ["a"]
+
+
 def test_groq_pages_back_by_a_cursor(stub: Stub, submission: SubmissionOf) -> None:
     provider = stub.provider("groq")
     ours = submission(provider, started_at=START)
@@ -75,19 +84,19 @@ def test_gemini_pages_back_by_a_token(stub: Stub, submission: SubmissionOf) -> N
 @pytest.mark.parametrize(
     ("name", "page"),
     [
-        ("openai", {"data": [chat_batch("x", -6)], "has_more": True}),
-        ("groq", {"data": [chat_batch("x", -6)], "paging": {"next_cursor": "n1"}}),
-        ("google", {"operations": [operation("batches/x", -6)], "nextPageToken": "t1"}),
+        ("openai", {"data": [chat_batch("x", -25 * 60)], "has_more": True}),
+        ("groq", {"data": [chat_batch("x", -25 * 60)], "paging": {"next_cursor": "n1"}}),
+        ("google", {"operations": [operation("batches/x", -25 * 60)], "nextPageToken": "t1"}),
         (
             "anthropic",
             {
-                "data": [{"id": "x", "created_at": "2026-11-22T11:54:00Z", "request_counts": {}}],
+                "data": [{"id": "x", "created_at": "2026-11-21T11:00:00Z", "request_counts": {}}],
                 "has_more": True,
             },
         ),
     ],
 )
-def test_paging_ends_five_minutes_before_the_submission(
+def test_paging_ends_a_day_before_the_submission(
     stub: Stub, submission: SubmissionOf, name: ProviderName, page: Json
 ) -> None:
     provider = stub.provider(name)

@@ -9,6 +9,7 @@ from grabient_ops.store.browsing import (
     all_seeds,
     browse_palettes,
     cards_of,
+    imported_sources,
     refined_seeds,
 )
 from grabient_ops.store.tables import palette_tag_refined
@@ -116,3 +117,24 @@ def test_all_seeds_are_all_and_a_failed_refinement_is_none(mixed: "Shelf") -> No
     with mixed.store.read() as connection:
         assert len(all_seeds(connection)) == 6
         assert refined_seeds(connection) == {"refined"}
+
+
+def test_a_source_counts_only_what_came_from_there(mixed: "Shelf") -> None:
+    taken = {"source": "d1", "source_id": "1", "model": "older"}
+    mixed.respond(mixed.row(seed="new", **taken))
+    mixed.respond(mixed.row(seed="tried", **{**taken, "source_id": "2"}))
+    _refine(mixed, "answered", source="convex", source_id="3")
+
+    assert _seeds(_browse(mixed, source="d1")) == ["new", "tried"]
+    assert _seeds(_browse(mixed, source="convex")) == ["answered"]
+    assert _seeds(_browse(mixed, source="d1", state="tagged")) == ["new", "tried"]
+    assert _seeds(_browse(mixed, source="own", state="failed")) == ["tried"]
+    assert _seeds(_browse(mixed, source="own", state="untagged")) == ["new"]
+    assert _seeds(_browse(mixed, source="convex", state="refined")) == ["answered"]
+    tried = {source: _browse(mixed, source=source, text="tried").cards for source in ("d1", "own")}
+    assert [(c.answers, c.failures) for c in tried["d1"]] == [(1, 0)]
+    assert [(c.answers, c.failures) for c in tried["own"]] == [(0, 1)]
+    with mixed.store.read() as connection:
+        assert imported_sources(connection) == ["d1", "convex"]
+        assert refined_seeds(connection, "convex") == {"answered"}
+        assert refined_seeds(connection, "own") == {"refined"}

@@ -133,10 +133,10 @@ def test_waiting_requests_and_endings_are_counted_by_model(shelf: "Shelf") -> No
         model = shelf.target[1:3]
         assert open_requests_of_model(connection, *model) == 1
         assert open_requests_of_model(connection, "groq", "another") == 0
-        assert list_endings(connection, *model, shelf.now) == [
+        assert list_endings(connection, *model, shelf.now, later) == [
             (QUEUE_FULL, "full", 2, shelf.now, later)
         ]
-        assert list_endings(connection, *model, later) == []
+        assert list_endings(connection, *model, later, later) == []
         assert list_open_batch_ids(connection) == [waiting]
 
 

@@ -73,10 +73,28 @@ def test_a_state_chooses_palettes(served: "Served", shelf: "Shelf") -> None:
     }
 
 
+def test_a_source_chooses_palettes_by_who_asked(served: "Served", shelf: "Shelf") -> None:
+    shelf.fill()
+    assert 'name="source"' not in served.get("/palettes")
+    taken = {"source": "d1", "source_id": "1", "model": "older"}
+    shelf.answer(shelf.batch("imported"), SEEDS[3], tags={"mood": ["of old"]}, **taken)
+    page = served.get("/palettes?source=d1")
+
+    assert _tiles(page) == [SEEDS[3]]
+    assert "<option selected>d1</option>" in page
+    assert _tiles(served.get("/palettes?source=own")) == sorted(SEEDS[:3])
+    assert _tiles(served.get("/palettes?source=convex")) == []
+    assert _tiles(served.get("/palettes?source=own&state=untagged")) == sorted(SEEDS[3:])
+    assert _tiles(served.get("/palettes?source=d1&state=tagged")) == [SEEDS[3]]
+    assert _tiles(_tagged(served, "/palettes?source=d1&tag=of+old")) == [SEEDS[3]]
+    assert _tiles(_tagged(served, "/palettes?source=own&tag=of+old")) == []
+    assert _tiles(_tagged(served, "/palettes?source=convex&tag=calm")) == []
+
+
 def test_pages_lead_on_and_back_and_keep_the_choice(served: "Served", shelf: "Shelf") -> None:
     seeds = sorted(invented_seeds(130))
     shelf.palettes(*seeds)
-    first = served.get("/palettes?state=untagged")
+    first = served.get("/palettes?state=untagged&source=own")
     [onwards] = [link for link in _LINK.findall(first) if "after=" in link]
     second = served.get(onwards.replace("&amp;", "&"))
     [back] = [link for link in _LINK.findall(second) if "before=" in link]
@@ -84,7 +102,7 @@ def test_pages_lead_on_and_back_and_keep_the_choice(served: "Served", shelf: "Sh
     assert _tiles(first) == seeds[:60]
     assert _tiles(second) == seeds[60:120]
     assert _tiles(served.get(back.replace("&amp;", "&"))) == seeds[:60]
-    assert "state=untagged" in onwards
+    assert "state=untagged&amp;source=own" in onwards
 
 
 def test_nothing_found_is_told_with_a_way_out(served: "Served", shelf: "Shelf") -> None:
@@ -147,7 +165,7 @@ def test_a_new_palette_appears_and_an_answer_changes_only_its_tile(
 def test_nonsense_is_refused_in_a_sentence(
     served: "Served", get_error: Callable[..., tuple[int, str]]
 ) -> None:
-    for query in ("state=lost", "q=%00", "tag=%00", "q=" + "x" * 201):
+    for query in ("state=lost", "source=moon", "q=%00", "tag=%00", "q=" + "x" * 201):
         status, page = get_error(f"{served.url}/palettes?{query}")
 
         assert status == 422

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.arena import Home, Sandbox
-from benchmarks.postgres import store_url
+from benchmarks.fleet import Fleet, until
+from benchmarks.postgres import Server, store_url
 from grabient_ops.app import DEMO_NOTE
 from grabient_ops.store.engine import open_store
 from grabient_ops.store.notes import set_note
@@ -143,6 +144,31 @@ def test_a_worker_that_cannot_work_is_shown(starter: Starter, home: Home) -> Non
 
     served.until_shown("worker failed")
     assert "is a demo" in served.get()
+
+
+def test_a_worker_that_lost_its_lease_ends_the_server_which_then_works_again(
+    tmp_path: Path, server: Server, shared_sandbox: Sandbox
+) -> None:
+    fleet = Fleet(tmp_path, server.create(f"serve_{time.monotonic_ns()}"), shared_sandbox)
+    served = Process(fleet.home("machine-1"))
+    fleet.workers[1] = served.process
+    try:
+        until(lambda: fleet.executor(1))
+        fleet.start(2)
+        until(lambda: fleet.executor(2))
+
+        fleet.send(1, signal.SIGSTOP)
+        until(lambda: not fleet.executor(1))
+        fleet.send(1, signal.SIGCONT)
+        _, said = served.process.communicate(timeout=PATIENCE_S)
+
+        assert served.process.returncode == 1
+        assert said.splitlines()[-1].startswith("error: this worker was not heard of for too long")
+        again = Process(fleet.home("machine-1"))  # as systemd does
+        fleet.workers[1] = again.process
+        again.until_shown("worker here")
+    finally:
+        fleet.stop()
 
 
 def test_a_port_that_is_taken_is_one_sentence(home: Home) -> None:

@@ -13,13 +13,14 @@ import typer
 from grabient_ops.cli.common import Json, console, open_app, print_json, print_line, warn
 from grabient_ops.cli.imports import print_tables
 from grabient_ops.cli.legible import legible
-from grabient_ops.errors import ConfigError
+from grabient_ops.errors import ConfigError, GrabientError
 
 if TYPE_CHECKING:
     from grabient_ops.app import App
     from grabient_ops.importers.convex_stream_http import ConvexHttp
     from grabient_ops.pipeline.pushing import Pusher
     from grabient_ops.pipeline.syncing import Syncer
+    from grabient_ops.pipeline.verifying import TableVerdict
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Follow another system that keeps running."
@@ -50,6 +51,9 @@ def convex(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read and count, but store and send nothing.")
     ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare all of it with what is here; change nothing.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Mirror a Convex deployment: what changes there changes here, kept apart as `convex`."""
@@ -58,7 +62,12 @@ def convex(
 
     if follow and dry_run:
         raise typer.BadParameter("--dry-run looks once")
+    if verify and (follow or again or moved or push_mutation or dry_run):
+        raise typer.BadParameter("--verify only compares; leave the other options out")
     opened = open_app()
+    if verify:
+        _verify(opened, url, as_json=as_json)
+        return
     with (
         opened.hold_convex(),
         _stopping() as (stop, received),
@@ -81,6 +90,45 @@ def convex(
         _print(report)
     if signal.SIGINT in received:
         raise KeyboardInterrupt
+
+
+def _verify(opened: "App", url: str, *, as_json: bool) -> None:
+    """Say what differs; exit code 1 when something does."""
+    from msgspec import to_builtins
+
+    from grabient_ops.importers.convex_stream import ConvexStream
+    from grabient_ops.pipeline.verifying import verify
+
+    with (
+        opened.hold_convex(),
+        _stopping() as (stop, received),
+        _connection(opened, url, stop) as http,
+        _shown_count() as show,
+    ):
+        try:
+            tables = verify(opened.services, ConvexStream(http), url.rstrip("/"), stop.wait, show)
+        except GrabientError:
+            if signal.SIGINT in received:
+                raise KeyboardInterrupt from None
+            raise
+    is_equal = all(verdict.is_equal for verdict in tables.values())
+    if as_json:
+        print_json({"source": "convex", "equal": is_equal, "tables": to_builtins(tables)})
+    else:
+        for table, verdict in tables.items():
+            _print_verdict(table, verdict)
+    if not is_equal:
+        raise typer.Exit(1)
+
+
+def _print_verdict(table: str, verdict: "TableVerdict") -> None:
+    counts = (
+        f"{verdict.missing:,} missing, {verdict.different:,} different, {verdict.extra:,} extra"
+    )
+    unread = f", {verdict.unread:,} not read yet" if verdict.unread else ""
+    print_line(legible(f"{table}: {verdict.there:,} there: {counts}{unread}"))
+    for kind, ids in verdict.examples.items():
+        print_line(legible(f"  {kind}: {', '.join(ids)}"))
 
 
 def _syncer(opened: "App", http: "ConvexHttp", url: str, *, moved: bool, dry_run: bool) -> "Syncer":
@@ -166,13 +214,19 @@ def _print(report: dict[str, Any]) -> None:
 
 @contextmanager
 def _counter(syncer: "Syncer") -> Iterator[Callable[[], None]]:
+    with _shown_count() as show:
+        yield lambda: show(syncer.changes)
+
+
+@contextmanager
+def _shown_count() -> Iterator[Callable[[int], None]]:
     """Show on a terminal how much was read, nothing elsewhere."""
     if not sys.stderr.isatty():
-        yield lambda: None
+        yield lambda _: None
         return
     from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), TextColumn("{task.completed:,.0f} documents"))
     with Progress(*columns, TimeElapsedColumn(), console=console(stderr=True)) as progress:
         task = progress.add_task("reading convex", total=None)
-        yield lambda: progress.update(task, completed=syncer.changes)
+        yield lambda count: progress.update(task, completed=count)

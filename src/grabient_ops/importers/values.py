@@ -74,7 +74,7 @@ class RefinementParts:
     embed_text: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen ones take thrice as long to make, and these come by the million
 class ImportedAnswer:
     """An answer or a failure of tagging, or of refinement.
 

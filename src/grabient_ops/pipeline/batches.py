@@ -1,13 +1,14 @@
 """The workflow of one batch: submit, await the end, collect. Four rows in the journal."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
-from dbos import DBOS
+from dbos import DBOS, SetWorkflowID
+from dbos._dbos import _get_dbos_instance
 
 from grabient_ops.errors import StoreError
 from grabient_ops.pipeline.collection import Collector
@@ -43,8 +44,21 @@ class BatchWorkflow:
         running: ids of the batches whose workflow is under way in this process.
     """
 
-    run: Callable[[str], Awaitable[End]]
+    run: Callable[[str], Coroutine[Any, Any, End]]
     running: set[str]
+
+    def start(self, batch_id: str) -> None:
+        """Start the workflow of a batch; the same id is the same workflow, so twice is once.
+
+        On the event loop of DBOS, as recovery does it: `DBOS.start_workflow`, called from a thread,
+        keeps another thread until the workflow ends, which would be one for every batch in flight.
+        """
+        loop = _get_dbos_instance()._background_event_loop  # noqa: SLF001 - a test pins it
+        loop.submit_coroutine(self._start(batch_id))
+
+    async def _start(self, batch_id: str) -> None:
+        with SetWorkflowID(f"batch-{batch_id}"):
+            await DBOS.start_workflow_async(self.run, batch_id)
 
 
 def register_batch_workflow(services: Services) -> BatchWorkflow:

@@ -62,13 +62,13 @@ class Collector:
     async def _patiently(self, batch_id: str, call: Callable[[], None]) -> None:
         """Repeat a call for as long as waiting for the provider may help."""
         tries = 0
-        began = self._services.now()
+        began = self._services.elapsed()
         while True:
             try:
                 async with self._turns:
                     await asyncio.to_thread(call)
             except ProviderError as error:
-                waited_s = (self._services.now() - began).total_seconds()
+                waited_s = self._services.elapsed() - began
                 is_gone = isinstance(error, NotFoundError) and waited_s > _GONE_AFTER_S
                 if is_gone or not error.retryable:
                     raise

@@ -200,7 +200,7 @@ class Importer:
     ) -> Stored:
         kind = "refinement" if found[0].refinement else "tagging"
         stage = STAGES[kind]
-        rows = [self._row(item, now) for item in found]
+        rows = [self.row(item, now) for item in found]
         self._label_prompts(connection, rows, kind, now)
         stored = store_answers(connection, stage.table, self._source, rows)
         announce(connection, stage.topic, sorted(stored.batches), now)
@@ -218,7 +218,8 @@ class Importer:
             store_prompt(connection, PromptVersion(version, kind, "", message, now))
             self._labelled.add(version)
 
-    def _row(self, item: ImportedAnswer, now: datetime) -> Row:
+    def row(self, item: ImportedAnswer, now: datetime) -> Row:
+        """Return an answer as its table holds it, but for the attempt."""
         row: Row = {
             "seed": item.seed,
             "provider": item.provider,

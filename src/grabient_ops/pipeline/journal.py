@@ -17,6 +17,7 @@ _SQLITE_PRAGMAS = (
     "foreign_keys=ON",
     "journal_mode=WAL",
     "synchronous=NORMAL",
+    "cache_size=-256",
 )
 
 

@@ -1,5 +1,6 @@
 """Plans runs: what is to be asked next, reserved in batches that respect every limit."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -33,6 +34,8 @@ from grabient_ops.store.targets import (
 from grabient_ops.tagging.outcome import ErrorClass
 
 _LONGEST_REST_S = 900.0
+_REST_PER_WORK = 100
+_LONGEST_SILENCE_S = 60.0
 _BYTES_PER_TOKEN = 4
 _FUTILE_ROUNDS = 3
 _TOO_MUCH = frozenset({QUEUE_FULL, RateLimitedError.__name__})
@@ -83,10 +86,12 @@ class Planner:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._since = services.now()
+        self._started_at = services.now()
         self._finished: set[tuple[ModelTarget, int]] = set()
         self._judged: set[tuple[str, int]] = set()
         self._stopped: Mapping[tuple[str, str, str], str] = {}
+        self._last = Plan()
+        self._again_at = 0.0
 
     def forget(self) -> None:
         """Forget which runs are finished: targets, palettes or failures were changed by hand."""
@@ -95,13 +100,29 @@ class Planner:
 
     def plan(self) -> Plan:
         """Reserve all that may be asked now, run by run; several prompt versions at once."""
-        plan = Plan()
+        began = time.monotonic()
+        plan = self._last = Plan()
         with self._services.store.read() as connection:
             targets = list_model_targets(connection)
             self._stopped = list_stopped(connection)
         for version in sorted({target.prompt_version for target in targets}):
             self._plan_version(plan, [t for t in targets if t.prompt_version == version])
+        ended = time.monotonic()
+        self._again_at = ended + min((ended - began) * _REST_PER_WORK, _LONGEST_SILENCE_S)
         return plan
+
+    def plan_for_safety(self) -> Plan:
+        """Plan although nothing was announced that could make something due; not too often.
+
+        A look takes the longer the more palettes there are: all of them may take a hundredth of
+        the time.
+        """
+        now = self._services.now()
+        has_rested = any(
+            block.until and block.until <= now for block in self._last.blocked.values()
+        )
+        is_due = has_rested or time.monotonic() >= self._again_at
+        return self.plan() if is_due else self._last
 
     def _plan_version(self, plan: Plan, targets: Sequence[ModelTarget]) -> None:
         """The next run starts when no model that can work has anything left in this one."""
@@ -155,7 +176,17 @@ class Planner:
 
     def _endings(self, target: ModelTarget) -> list[Ending]:
         with self._services.store.read() as connection:
-            return list_endings(connection, target.provider, target.model, self._since)
+            return self._list_endings(connection, target)
+
+    def _list_endings(self, connection: Connection, target: ModelTarget) -> list[Ending]:
+        """Since the start; what lies ahead or seems older than it is was stamped by another clock.
+
+        Where the time of day was set back, a failure of the future would have the model rest till
+        then, and one of now would not be seen.
+        """
+        now = self._services.now()
+        self._started_at = min(self._started_at, now)
+        return list_endings(connection, target.provider, target.model, self._started_at, now)
 
     def _rest(self, endings: Sequence[Ending], now: datetime) -> Block | None:
         """After failed submissions a model rests: `retry_s`, doubled with each further one."""
@@ -208,7 +239,7 @@ class Planner:
         if model.queue_tokens is not None:
             tokens = prompt_bytes // _BYTES_PER_TOKEN + message.tokens
             room = min(room, model.queue_tokens // tokens - waiting)
-        endings = list_endings(connection, target.provider, target.model, self._since)
+        endings = self._list_endings(connection, target)
         refused = [e.request_count for e in endings if e.error_class in _TOO_MUCH]
         if refused:
             # The provider's queue is smaller than we knew: half of what it refused, one at a time.

@@ -108,7 +108,7 @@ def utc_now() -> datetime:
 
 
 def elapsed_s() -> float:
-    """Seconds since some moment, for waits: nobody sets this clock, and no sleep stops it."""
+    """Return seconds since some moment; they also pass while process or machine are stopped."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
@@ -129,7 +129,8 @@ class Services:
         refine_after: how to refine when all runs are complete; None not to.
         creating: encloses every creation at a provider; it raises when this worker may not.
         standing_budget: most that this home may ever cost, in pico-dollars; None without a limit.
-        now: the clock.
+        now: the time of day, which somebody may set.
+        elapsed: seconds since some moment, for waits: nobody sets that clock.
     """
 
     store: Store
@@ -145,6 +146,7 @@ class Services:
     standing_budget: int | None = None
     creating: Callable[[], AbstractContextManager[None]] = nullcontext
     now: Callable[[], datetime] = utc_now
+    elapsed: Callable[[], float] = elapsed_s
     wakes: Wakes = field(default_factory=Wakes)
 
     def batch(self, batch_id: str) -> Batch:

@@ -17,7 +17,7 @@ import structlog
 from grabient_ops.errors import GrabientError, ProviderError
 from grabient_ops.pipeline.payload import as_submission, payload_path, write_payload
 from grabient_ops.pipeline.retry import MAX_TRIES, delay_s, retrying
-from grabient_ops.pipeline.services import Services, elapsed_s
+from grabient_ops.pipeline.services import Services
 from grabient_ops.providers.base import FoundBatch, Provider, Submission
 from grabient_ops.store.backup import is_from_before_restore
 from grabient_ops.store.batches import (
@@ -163,13 +163,13 @@ class Submitter:
 
         A failed listing is never taken for "not there": it is repeated for as long as it takes.
         """
-        policy = self._services.policy
+        policy, elapsed = self._services.policy, self._services.elapsed
         # Not from the creation on: a call that timed out has used up that time by itself.
-        settled_at = elapsed_s() + policy.settle_s(provider.name)
+        settled_at = elapsed() + policy.settle_s(provider.name)
         tries = 0
         while True:
             tries += 1
-            was_settled = elapsed_s() >= settled_at
+            was_settled = elapsed() >= settled_at
             pause = min(policy.step_s * 2 ** min(tries, 10), _PAUSE_CAP_S)
             try:
                 found = await asyncio.to_thread(provider.find, self._submission(batch))
@@ -180,7 +180,7 @@ class Submitter:
             adopted = await self._adopt(batch, provider, found)
             if adopted or was_settled:
                 return adopted
-            await asyncio.sleep(max(0.0, min(settled_at - elapsed_s(), pause)))
+            await asyncio.sleep(max(0.0, min(settled_at - elapsed(), pause)))
 
     async def _adopt(
         self, batch: Batch, provider: Provider, found: Sequence[FoundBatch]

@@ -280,6 +280,27 @@ def move(store: Store, url: str) -> None:
             swap_state(connection, stored, msgspec.json.encode(state).decode())
 
 
+def state_of(store: Store, url: str) -> State | None:
+    """Return where the follower of a deployment is; None when this home follows nothing.
+
+    Raises:
+        ConfigError: this home follows another deployment.
+    """
+    with store.read() as connection:
+        stored = read_state(connection)
+    return None if stored is None else _read(stored, url)
+
+
+def echoes_in(connection: Connection, versions: Sequence[Version]) -> set[str]:
+    """Return the documents that are refinements of ours, given back."""
+    known = known_keys(connection, _keys_in(versions))
+    return {
+        version.source_id
+        for version in versions
+        if isinstance(version.record, ImportedAnswer) and _key_of(version.record) in known
+    }
+
+
 def follows(connection: Connection) -> str | None:
     """Return the address of the deployment that this home follows, or None."""
     stored = read_state(connection)

@@ -2,12 +2,13 @@
 
 import asyncio
 import random
+from collections import defaultdict
 from typing import Any, assert_never
 
 import structlog
 
 from grabient_ops.errors import NotFoundError, ProviderError
-from grabient_ops.pipeline.services import Services, elapsed_s
+from grabient_ops.pipeline.services import Services
 from grabient_ops.providers.base import (
     BatchEnded,
     BatchRejected,
@@ -17,8 +18,10 @@ from grabient_ops.providers.base import (
 from grabient_ops.store.batches import Batch
 
 log = structlog.get_logger(__name__)
-_GROWTH = 1.5
+_GROWTH = 0.5
 _LONGEST = 20
+_POLLS_AT_ONCE = 16
+"""Of one provider: after a start every batch is polled, each poll in a thread of its own."""
 _UNKNOWN_FOR_S = 1800.0
 """How long a provider may not know an id that it has given us (read-after-write lag)."""
 
@@ -31,11 +34,13 @@ class Waiter:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._turns = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(_POLLS_AT_ONCE))
+        self._unknown_since: dict[str, float] = {}
 
     async def wait(self, batch_id: str) -> End:
         """Return the end of a batch; asks the provider to cancel when the operator wants that."""
-        policy = self._services.policy
-        interval_s = policy.poll_s
+        elapsed = self._services.elapsed
+        since = elapsed() - max(0.0, self._age_s(self._services.batch(batch_id)))
         while True:
             batch = await self._heed_cancel(self._services.batch(batch_id))
             state = await self._poll(batch)
@@ -51,25 +56,38 @@ class Waiter:
                     self._show(batch, state)
                 case _:
                     assert_never(state)
-            pause_s = interval_s * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
-            is_nudged = await self._pause(batch, pause_s)
-            longer_s = min(interval_s * _GROWTH, policy.poll_s * _LONGEST)
-            interval_s = policy.poll_s if is_nudged else longer_s
+            pause_s = self._interval_s(elapsed() - since) * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
+            if await self._pause(batch, pause_s):
+                since = elapsed()
+
+    def _interval_s(self, waited_s: float) -> float:
+        """Return the wait after a poll; it grows by half each time, and a restart changes nothing.
+
+        Were it counted in polls, a restart would ask for all batches in flight as often as for new
+        ones.
+        """
+        poll_s = self._services.policy.poll_s
+        return min(poll_s + waited_s * _GROWTH, poll_s * _LONGEST)
 
     async def _poll(self, batch: Batch) -> BatchState | None:
         """Ask once; None when the answer did not come, which is no reason to give up."""
         provider_batch_id = batch.provider_batch_id or ""
         try:
-            return await asyncio.to_thread(
-                self._services.provider_of(batch).poll, provider_batch_id
-            )
+            async with self._turns[batch.provider]:
+                state = await asyncio.to_thread(
+                    self._services.provider_of(batch).poll, provider_batch_id
+                )
         except NotFoundError as error:
-            if self._age_s(batch) > _UNKNOWN_FOR_S:
+            now_s = self._services.elapsed()
+            if now_s - self._unknown_since.setdefault(batch.id, now_s) > _UNKNOWN_FOR_S:
                 return BatchEnded("failed", message=f"the provider does not know it: {error}")
             self._note(batch, str(error))
         except ProviderError as error:
             log.warning("poll failed", batch=batch.id, error=str(error))
             self._note(batch, str(error))
+        else:
+            self._unknown_since.pop(batch.id, None)
+            return state
         return None
 
     async def _heed_cancel(self, batch: Batch) -> Batch:
@@ -108,17 +126,19 @@ class Waiter:
 
     async def _pause(self, batch: Batch, seconds: float) -> bool:
         """Wait so long; a cancel or a nudge ends the wait at once. Return whether one nudged."""
+        is_over = False
 
         def has_new_cancel() -> bool:
+            nonlocal is_over
             asked_at = self._services.batch(batch.id).cancel_requested_at
-            return asked_at != batch.cancel_requested_at
+            is_over = asked_at != batch.cancel_requested_at
+            return is_over
 
-        until = elapsed_s() + seconds
-        while (left_s := until - elapsed_s()) > 0:
+        elapsed = self._services.elapsed
+        until = elapsed() + seconds
+        while not is_over and (left_s := until - elapsed()) > 0:
             if await self._services.wakes.wait(batch.id, left_s, unless=has_new_cancel):
                 return True
-            if has_new_cancel():
-                break
         return False
 
     def _age_s(self, batch: Batch) -> float:

@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import structlog
-from dbos import DBOS, SetWorkflowID
+from dbos import DBOS
 from sqlalchemy.exc import DBAPIError
 
-from grabient_ops.errors import GrabientError, InputError, StoreError
+from grabient_ops.errors import GrabientError, InputError, OutdatedError, StoreError
 from grabient_ops.pipeline.batches import BatchWorkflow, register_batch_workflow
 from grabient_ops.pipeline.budget import UNDECIDED, admit, explain_standstill
-from grabient_ops.pipeline.completion import complete
+from grabient_ops.pipeline.endings import TERMINAL, Endings
 from grabient_ops.pipeline.journal import launch_journal, open_client
 from grabient_ops.pipeline.leases import LEASE_S, Tenure, WorkerEndedError, open_tenure
 from grabient_ops.pipeline.patrol import Patrol
@@ -35,7 +35,6 @@ _IDLE_WITH_BELL_S = 5.0
 _DRAIN_S = 8.0
 _PLAN_AT_LEAST_EVERY_S = 5.0
 _SWEEP_EVERY_S = 3600.0
-_TERMINAL = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 
 
 class Standstill(NamedTuple):
@@ -74,7 +73,8 @@ class Worker:
         self._mark = Mark("0")
         self._is_leading = False
         self._last_plan = Plan()
-        self._has_batch_news = self._awaits_ending = False
+        self._has_batch_news = False
+        self._endings = Endings(services)
         self._next_plan = self._next_sweep = self._next_delivery = 0.0
         self._patrol = Patrol(self._tenure, self._workflow.running)
 
@@ -150,28 +150,26 @@ class Worker:
                 if until_done and (standstill := self._find_standstill()):
                     return standstill
             except (StoreError, DBAPIError) as error:
-                if not self._tenure.others:
+                if not self._tenure.others or isinstance(error, OutdatedError):
                     raise
                 log.warning("the database failed, will try again", error=str(error))
                 has_news = False
             if on_tick:
                 on_tick()
-            pause_s = _TICK_S if has_news else min(pause_s * 1.2, _IDLE_WITH_BELL_S)
-            self._pause(min(pause_s, self._longest_pause_s(is_watched=until_done)))
+            pause_s = _TICK_S if has_news else min(pause_s * 1.2, _IDLE_TICK_S)
+            self._pause(pause_s, is_watched=until_done)
         return None
 
-    def _longest_pause_s(self, *, is_watched: bool) -> float:
-        """How long one need not look, when no commit rings.
+    def _pause(self, pause_s: float, *, is_watched: bool) -> None:
+        """Wait so long, or where commits ring: until one does, or something is due.
 
-        The end of a workflow is not announced: it is in the journal only.
+        The end of a workflow rings no bell: it is in the journal only.
         """
-        if is_watched or self._awaits_ending or not self._bell.hears:
-            return _IDLE_TICK_S
-        return max(_IDLE_TICK_S, min(_IDLE_WITH_BELL_S, self._next_plan - time.monotonic()))
-
-    def _pause(self, seconds: float) -> None:
         time.sleep(_TICK_S)  # a burst of commits is one look
-        self._bell.wait(seconds - _TICK_S)
+        if self._bell.hears and not (is_watched or self._endings.awaited):
+            until_plan_s = self._next_plan - time.monotonic()
+            pause_s = max(pause_s, min(_IDLE_WITH_BELL_S, until_plan_s))
+        self._bell.wait(pause_s - _TICK_S)
 
     def _look(self) -> bool:
         """Do all that is due now; return whether there was something."""
@@ -180,7 +178,7 @@ class Worker:
         changed = self._follow_changes()
         is_time = now >= self._next_plan
         if self._tenure.leads and (delivered or changed or is_time):
-            self._last_plan = self._plan()
+            self._last_plan = self._plan(has_news=delivered or changed)
             self._start(self._last_plan.reserved)
             self._next_plan = now + self._until_next_look_s(self._last_plan)
         elif self._tenure.others and (changed or is_time):
@@ -199,7 +197,7 @@ class Worker:
             self._resume(self._list_open(["stopped"]))
             self._start_open_batches()
             self._is_leading = True
-        return self._deliver_completions()
+        return self._deliver_endings()
 
     def _find_standstill(self) -> Standstill | None:
         if self._tenure.leads:
@@ -210,9 +208,9 @@ class Worker:
                 return None
         return Standstill({}) if is_all_answered(self._services) else None
 
-    def _plan(self) -> Plan:
+    def _plan(self, *, has_news: bool = True) -> Plan:
         """Reserve what is due; in `reserved` is what may be sent, older batches included."""
-        plan = self._planner.plan()
+        plan = self._planner.plan() if has_news else self._planner.plan_for_safety()
         undecided = self._list_open(UNDECIDED)
         plan.reserved = [batch_id for batch_id in undecided if admit(self._services, batch_id)]
         return plan
@@ -263,29 +261,14 @@ class Worker:
 
     def _start(self, batch_ids: list[str]) -> None:
         for batch_id in filter(self._tenure.is_mine, batch_ids):
-            # The same id is the same workflow: starting it twice does nothing.
-            with SetWorkflowID(f"batch-{batch_id}"):
-                DBOS.start_workflow(self._workflow.run, batch_id)
+            self._workflow.start(batch_id)
 
-    def _deliver_completions(self) -> bool:
+    def _deliver_endings(self) -> bool:
         now = time.monotonic()
         is_time = now >= self._next_delivery
-        with self._services.store.read() as connection:
-            due = {i.workflow_id: i.batch_id for i in list_due(connection, ending=not is_time)}
-        self._awaits_ending = bool(due)
         if is_time:
             self._next_delivery = now + _PLAN_AT_LEAST_EVERY_S
-        if not due:
-            return False
-        ended = DBOS.list_workflows(
-            workflow_ids=list(due), status=_TERMINAL, limit=None, load_input=False
-        )
-        for status in ended:
-            outcome = status.output if status.status == "SUCCESS" else status.error
-            if outcome is None:
-                outcome = RuntimeError(f"the workflow ended as {status.status}")
-            complete(self._services, status.workflow_id, due[status.workflow_id], outcome)
-        return bool(ended)
+        return self._endings.deliver(all_due=is_time)
 
     def _follow_changes(self) -> bool:
         """Wake batches whose row changed; return whether the planner should look again."""
@@ -326,7 +309,7 @@ class Worker:
         before: datetime = self._services.now() - self._keep_journal
         while True:
             old = DBOS.list_workflows(
-                status=_TERMINAL,
+                status=TERMINAL,
                 completed_before=before.isoformat(),
                 limit=10,
                 load_input=False,

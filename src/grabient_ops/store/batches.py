@@ -259,13 +259,13 @@ class Ending(NamedTuple):
 
 
 def list_endings(
-    connection: Connection, provider: str, model: str, since: datetime
+    connection: Connection, provider: str, model: str, since: datetime, until: datetime
 ) -> list[Ending]:
-    """Return how the newest batches of a model have ended since a moment, newest first."""
+    """Return how the newest batches of a model have ended after a moment, newest first."""
     query = (
         sa.select(*(batches.c[name] for name in Ending._fields))
         .where(batches.c.provider == provider, batches.c.model == model)
-        .where(batches.c.ended_at > since)
+        .where(batches.c.ended_at > since, batches.c.ended_at <= until)
         .order_by(batches.c.ended_at.desc())
         .limit(16)
     )

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from grabient_ops.bell import Bell
-from grabient_ops.errors import StoreError
-from grabient_ops.store.locks import lock
+from grabient_ops.errors import OutdatedError, StoreError
+from grabient_ops.store.locks import keep_schema, lock
 
 SCHEMA_REVISION = "0005"
 """The newest file in `migrations/versions`; a test keeps them equal."""
@@ -25,6 +25,9 @@ _CONNECT_S = 10
 
 class Store:
     """The operational store. Transactions begin here; the modules beside this one do the SQL.
+
+    Each sees first whether the schema is still ours (OutdatedError): a newer release may have
+    migrated the store while this process runs.
 
     Attributes:
         url: SQLAlchemy URL, password hidden.
@@ -59,6 +62,8 @@ class Store:
         PostgreSQL only what it locks cannot (`store.locks`, `store.batches.load_batch`).
         """
         with _explained(self.url), self._engine.begin() as connection:
+            keep_schema(connection)
+            _refuse_other_schema(connection)
             self._guard(connection)
             yield connection
 
@@ -66,6 +71,7 @@ class Store:
     def read(self) -> Iterator[Connection]:
         """Open one consistent snapshot; it blocks nobody and is not for writing."""
         with _explained(self.url), self._reader.connect() as connection:
+            _refuse_other_schema(connection)
             yield connection
 
     def close(self) -> None:
@@ -136,6 +142,13 @@ def _prepare_sqlite(connection: SqliteConnection, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     read_only = connection.get_execution_options().get(READ_ONLY, False)
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _refuse_other_schema(connection: Connection) -> None:
+    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    if found != SCHEMA_REVISION:
+        message = "another release has migrated the store while this process ran"
+        raise OutdatedError(f"{message}; install that release and start again")
 
 
 def _revision(engine: Engine) -> str | None:

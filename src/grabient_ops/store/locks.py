@@ -25,3 +25,10 @@ def lock(connection: Connection, decision: Decision) -> None:
     if connection.dialect.name == "postgresql":
         number = _NUMBERS[decision]
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SPACE, number)))
+
+
+def keep_schema(connection: Connection) -> None:
+    """Have a migration, which locks "schema", wait until the transaction ends."""
+    if connection.dialect.name == "postgresql":
+        number = _NUMBERS["schema"]
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock_shared(_SPACE, number)))

@@ -1,6 +1,6 @@
 """What a followed Convex deployment holds, as we know it, and how our rows of it go away again."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +18,7 @@ from grabient_ops.store.tables import (
     palette_tag_refined,
     palette_tags,
     palettes,
+    prompt_versions,
     requests,
     targets,
 )
@@ -128,6 +129,51 @@ def outdated_rivals(
         )
         rivals += connection.execute(query).scalars()
     return rivals
+
+
+class MirroredRow(NamedTuple):
+    """A row that a deployment has brought.
+
+    Attributes:
+        key: `source_id`; of a palette its seed, of a prompt its version.
+        source_id: of the document, as far as a row can tell.
+        content: its columns; of a palette and a batch what the deployment says.
+        is_known: whether it is here because of a document that is followed.
+    """
+
+    key: str
+    source_id: str
+    content: Mapping[str, Any]
+    is_known: bool
+
+
+def mirrored_rows(connection: Connection, table_name: str) -> Iterator[MirroredRow]:
+    """Yield what is here of a table of the deployment."""
+    streaming = connection.execution_options(yield_per=_CHUNK)
+    documents = convex_documents.c
+    followed = sa.select(documents.source_id).where(
+        documents.table_name == table_name, ~documents.gone
+    )
+    if table_name in _ANSWERS:
+        table, _ = _ANSWERS[table_name]
+        query = sa.select(table, table.c.source_id.in_(followed).label("is_known"))
+        for row in streaming.execute(query.where(table.c.source == SOURCE)).mappings():
+            yield MirroredRow(row["source_id"], row["source_id"], dict(row), row["is_known"])
+    elif table_name == "palettes":
+        query = sa.select(palettes.c.seed, palettes.c.attributes)
+        for seed, attributes in streaming.execute(query.where(palettes.c.attributes.is_not(None))):
+            if said := (attributes or {}).get(SOURCE):
+                yield MirroredRow(seed, str(said.get("_id")), said, is_known=True)
+    elif table_name in _BATCHES:
+        kind = "tagging" if table_name == "tag_batches" else "refinement"
+        columns = imported_batches.c
+        query = sa.select(columns.source_id, columns.document, columns.source_id.in_(followed))
+        mine = query.where(columns.source == SOURCE, columns.kind == kind)
+        for source_id, document, is_known in streaming.execute(mine):
+            yield MirroredRow(source_id, source_id, document, is_known)
+    else:
+        for version in streaming.execute(sa.select(prompt_versions.c.version)).scalars():
+            yield MirroredRow(version, "", {}, is_known=False)
 
 
 def remove(

@@ -39,6 +39,7 @@ _BARE_HEX = re.compile(r"(?=[a-f]*\d)[0-9a-f]{6}", re.IGNORECASE)
 _REPLACED = {ord("\t"): " "} | dict.fromkeys(
     (*range(9), *range(10, 32), *range(127, 160), *range(0xD800, 0xE000))
 )
+_FIELDS = frozenset(FIELDS)
 _NOTHING = frozenset({"none", "null", "n/a", "na", "nil", "undefined", "unknown", "string"})
 
 
@@ -63,6 +64,8 @@ def object_in(value: object, wrappers: int = _MAX_WRAPPERS) -> dict[str, Any]:
 
 def known_fields(found: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields among an object's keys; case, blanks, hyphens, underscores do not count."""
+    if found.keys() == _FIELDS:
+        return dict(found)  # as nearly always; imports read millions
     return {field: item for key, item in found.items() if (field := _field(key))}
 
 
@@ -113,11 +116,11 @@ def _json_in(text: str) -> object:
 def _texts(value: object) -> list[str]:
     items = value if isinstance(value, list) else [value]
     texts = _strings(items)
-    for _ in range(_MAX_NESTING):
-        if len(texts) == len(items):
-            break
+    nesting = _MAX_NESTING
+    while nesting and len(texts) != len(items):
         items = [inner for item in items for inner in (item if isinstance(item, list) else [item])]
         texts = _strings(items)
+        nesting -= 1
     return texts
 
 

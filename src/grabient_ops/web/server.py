@@ -91,6 +91,8 @@ def serve(
         with_worker: work as well, whenever no other process works on this home.
         on_ready: called once, when requests are answered.
 
+    A worker that lost its lease, or that failed at work, ends the process with status 1.
+
     Raises:
         ConfigError: others could reach it, and it has no password.
     """
@@ -103,8 +105,10 @@ def serve(
     )  # fmt: skip
     server = _Server(config, hub, on_ready)
     asyncio.run(_run(server, listener, worker, hub))
+    if worker and worker.state.state == "broken":
+        _leave(1, f"error: {worker.state.why}; start again to go on\n")
     if worker and worker.stop(_WORKER_GRACE_S):
-        _leave()
+        _leave(0)
 
 
 async def _run(
@@ -115,16 +119,19 @@ async def _run(
 
         def tell() -> None:
             loop.call_soon_threadsafe(partial(hub.touch, ["worker"]))
+            if worker.state.state == "broken":
+                loop.call_soon_threadsafe(server.handle_exit, signal.SIGTERM, None)
 
         worker.start(tell)
     await server.serve(sockets=[listener])
 
 
-def _leave() -> None:
+def _leave(code: int, said: str = "") -> None:
     """End the process as a crash would, which every workflow survives.
 
     An orderly end would take threads and journal from under them, and they would fail.
     """
+    sys.stderr.write(said)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(code)

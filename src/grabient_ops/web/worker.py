@@ -19,11 +19,12 @@ class WorkerState(NamedTuple):
 
     Attributes:
         state: `here`, in this process; `elsewhere`, in another one; `none`, as was asked for;
-            `failed`, and nobody works until `serve` is started again.
+            `failed`, before it could begin, and nobody works until `serve` is started again;
+            `broken` at work, which can go on in a new process only.
         why: what an operator should know of it; "" when all is well.
     """
 
-    state: Literal["here", "elsewhere", "none", "failed"]
+    state: Literal["here", "elsewhere", "none", "failed", "broken"]
     why: str = ""
 
 
@@ -55,7 +56,7 @@ class WorkerThread:
         self._stop.set()
         self._stop_working()
         self._thread.join(patience_s)
-        return self.state.state in {"here", "failed"}
+        return self.state.state in {"here", "failed", "broken"}
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -81,7 +82,12 @@ class WorkerThread:
             return
         start_follower(self._app.settings.home, self._app.settings.store_url)
         self._tell(WorkerState("here"))
-        worker.run(until_done=False)
+        try:
+            worker.run(until_done=False)
+        except Exception as error:
+            # Its workflows are still under way: a second worker in this process would run them too.
+            log.debug("the worker ended", exc_info=True)
+            self._tell(WorkerState("broken", scrub(str(error))))
 
     def _tell(self, state: WorkerState) -> None:
         if state != self.state:

@@ -50,8 +50,9 @@ def _refine(home: "Home", count: int) -> None:
     home.refine(*(home.refined(n, f"text {n}", batch_id=f"b{n % 7}") for n in range(count)))
 
 
+@pytest.mark.timeout(240)
 def test_killed_midway_every_text_is_bought_once(home: "Home") -> None:
-    count, kills = 800, 4
+    count, kills = 480, 3
     _refine(home, count)
     sandbox = start_sandbox()
     try:
@@ -80,10 +81,10 @@ def _where(home: "Home", sandbox: Sandbox) -> tuple[str, ...]:
 
 
 def _wait_for_texts(sandbox: Sandbox, count: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while sandbox.ledger()["embedded"]["texts"] < count:
         assert time.monotonic() < deadline
-        time.sleep(0.002)
+        time.sleep(0.01)
 
 
 def test_an_api_that_fails_midway_costs_nothing_twice(home: "Home", paid: "Counting") -> None:

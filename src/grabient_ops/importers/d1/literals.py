@@ -76,7 +76,8 @@ def read_name(name: bytes) -> str:
 def _read(literal: bytes) -> Value:
     first = literal[:1]
     if first == b"'":
-        return _text(literal)
+        text = literal[1:-1].decode()
+        return text.replace("''", "'") if "'" in text else text
     if first in b"0123456789.+-" and literal.lower() not in _WORDS:
         return _number(literal)
     if first in b"xX":

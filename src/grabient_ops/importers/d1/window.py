@@ -84,6 +84,8 @@ class Window:
             blank = _BLANK.match(self._data, self._at)
             if blank:
                 self.move(blank.end())
+            if self._data[self._at : self._at + 1].isalpha():
+                return True  # as nearly always: the next statement
             self.hold(2)
             if self.is_at_end:
                 return False

@@ -1,4 +1,4 @@
-"""All palettes in pages, by seed, by tag, by how far they are."""
+"""All palettes in pages, by seed, by tag, by how far they are and who asked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +7,18 @@ from urllib.parse import urlencode
 
 from typing_extensions import override
 
+from grabient_ops.analytics.questions.asking import Selection
 from grabient_ops.analytics.questions.tagged import TaggedPalette, palettes_by_tag
 from grabient_ops.analytics.warehouse import EmptyLakeError
-from grabient_ops.store.browsing import PaletteCard, State, browse_palettes, cards_of, refined_seeds
+from grabient_ops.errors import InputError
+from grabient_ops.store.browsing import (
+    PaletteCard,
+    State,
+    browse_palettes,
+    cards_of,
+    imported_sources,
+    refined_seeds,
+)
 from grabient_ops.store.palettes import count_palettes
 from grabient_ops.web.chrome import CHROME
 from grabient_ops.web.fields import Word
@@ -30,23 +39,26 @@ class Shown:
     Attributes:
         q: part of the seed.
         tag: a tag that some of the answers gave.
+        source: who asked: `own`, or the system that answers came from; only these count.
         after, before: seeds next to the page.
     """
 
     q: Word = ""
     tag: Word = ""
     state: Literal["", "untagged", "failed", "tagged", "refined"] = ""
+    source: Literal["", "own", "d1", "convex"] = ""
     after: Word = ""
     before: Word = ""
 
     @property
     def is_filtered(self) -> bool:
         """Whether some palettes are left out."""
-        return bool(self.q or self.tag or self.state)
+        return bool(self.q or self.tag or self.state or self.source)
 
     def address(self, **place: str) -> str:
         """Return the address of another page of the same palettes."""
-        words = {"q": self.q, "tag": self.tag, "state": self.state, **place}
+        chosen = {"q": self.q, "tag": self.tag, "state": self.state, "source": self.source}
+        words = {**chosen, **place}
         query = urlencode({name: word for name, word in words.items() if word})
         return f"/palettes?{query}" if query else "/palettes"
 
@@ -61,7 +73,8 @@ class Tile(NamedTuple):
 def _read_stored(reading: Reading, shown: Shown) -> Context:
     page = browse_palettes(
         reading.connection, _PER_PAGE,
-        text=shown.q, state=shown.state or None, after=shown.after, before=shown.before,
+        text=shown.q, state=shown.state or None, source=shown.source,
+        after=shown.after, before=shown.before,
     )  # fmt: skip
     tiles = [Tile(card) for card in page.cards]
     return {
@@ -76,7 +89,8 @@ def _read_tagged(reading: Reading, shown: Shown) -> Context:
     start = _start(found, shown)
     ranked = found[start : start + _PER_PAGE]
     tagged = {palette.seed: palette for palette in ranked}
-    tiles = [Tile(card, tagged[card.seed]) for card in cards_of(reading.connection, list(tagged))]
+    cards = cards_of(reading.connection, list(tagged), shown.source)
+    tiles = [Tile(card, tagged[card.seed]) for card in cards]
     has_after = start + _PER_PAGE < len(found)
     return {
         "total": count_palettes(reading.connection),
@@ -89,13 +103,14 @@ def _tagged(reading: Reading, shown: Shown) -> Sequence[TaggedPalette]:
     """Return those that were given the tag; what nobody has answered about has none."""
     if shown.state in {"untagged", "failed"}:
         return []
+    selection = Selection(sources=(shown.source,) if shown.source else ())
     try:
-        found = reading.ask(palettes_by_tag, shown.tag, text=shown.q)
-    except EmptyLakeError:
-        return []
+        found = reading.ask(palettes_by_tag, shown.tag, selection, text=shown.q)
+    except (EmptyLakeError, InputError):
+        return []  # no answer at all, or none from there
     if not shown.state:
         return found
-    refined, is_wanted = refined_seeds(reading.connection), shown.state == "refined"
+    refined, is_wanted = refined_seeds(reading.connection, shown.source), shown.state == "refined"
     return [palette for palette in found if (palette.seed in refined) is is_wanted]
 
 
@@ -120,8 +135,9 @@ def _around(
     }
 
 
-def _read_frame(_reading: Reading, _shown: Shown) -> Context:
-    return {"states": _STATES}
+def _read_frame(reading: Reading, _shown: Shown) -> Context:
+    imported = imported_sources(reading.connection)
+    return {"states": _STATES, "sources": ["own", *imported] if imported else []}
 
 
 _STORED = Panel("palettes-stored", _FOLLOWED, "palettes/grid.html", _read_stored)
