@@ -9,6 +9,8 @@ READY       := $(VENV)/.ready
 # Apache Spark is large, and is tested only where there is Java: a stage of its own.
 SPARK_READY := $(if $(shell command -v java 2>/dev/null),$(VENV)/.ready-spark)
 DEMO_HOME   ?= .demo
+# Hundreds of processes start in the tests: none of them should compile what another has compiled.
+unexport PYTHONDONTWRITEBYTECODE
 # What must hold on both databases; the first is quick enough for every run of the tests.
 ON_BOTH     := tests/store
 ON_POSTGRES ?= tests/store tests/pipeline tests/cli tests/durability

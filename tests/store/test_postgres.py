@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.postgres import Server
-from grabient_ops.errors import StoreError
+from grabient_ops.errors import OutdatedError, StoreError
 from grabient_ops.store.batches import load_batch, request_cancel, update_batch
 from grabient_ops.store.changes import announce, follow, mark_now, news
 from grabient_ops.store.columns import escape_nul, unescape_nul
@@ -41,6 +41,29 @@ def store(one_store: Store) -> Store:
 def _in_thread(work: "threading.Thread") -> threading.Thread:
     work.start()
     return work
+
+
+def test_a_migration_waits_for_writes_and_afterwards_an_old_process_is_refused(
+    server: Server,
+) -> None:
+    store = open_store(server.create(f"migrated_{monotonic_ns()}"))
+
+    def migrate() -> None:
+        with store._engine.begin() as connection:
+            lock(connection, "schema")
+            connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+
+    with store.write() as connection:
+        migration = _in_thread(threading.Thread(target=migrate))
+        migration.join(0.3)
+        set_note(connection, "demo", "in time")
+        assert migration.is_alive()
+    migration.join(PATIENCE_S)
+
+    for opened in (store.write, store.read):
+        with pytest.raises(OutdatedError, match="install that release"), opened():
+            pytest.fail("another schema was used")
+    store.close()
 
 
 def test_a_change_that_began_first_and_commits_last_is_followed(

@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+from benchmarks.postgres import store_url
 from grabient_ops.app import App
 from grabient_ops.errors import ConfigError
 from grabient_ops.settings import Settings
@@ -24,7 +25,8 @@ def browser(web: FastAPI, base_url: str = HERE) -> TestClient:
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """One home for all: nothing here changes it."""
-    app = App(Settings(home=tmp_path_factory.mktemp("home")))
+    home = tmp_path_factory.mktemp("home")
+    app = App(Settings(home=home, database_url=store_url(home)))
     yield app
     app.store.close()
 

@@ -130,7 +130,8 @@ def send(shelf: "Shelf", monkeypatch: pytest.MonkeyPatch) -> Send:
     """Send a signed event to a dashboard of the home, as a provider does."""
     monkeypatch.setenv("OPENAI_WEBHOOK_SECRET", SECRET)
     monkeypatch.setenv("GEMINI_WEBHOOK_SECRET", SECRET)
-    web = create_web(App(Settings(home=shelf.app.settings.home)))
+    same = shelf.app.settings
+    web = create_web(App(Settings(home=same.home, database_url=same.database_url)))
     client = TestClient(web, HERE)
 
     def post(path: str = "/webhooks/openai", body: bytes = BODY, **changes: str) -> httpx2.Response:

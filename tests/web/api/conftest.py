@@ -7,6 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
+from benchmarks.postgres import store_url
 from grabient_ops.app import App
 from grabient_ops.settings import Settings
 from grabient_ops.store.batches import list_batches
@@ -46,8 +47,8 @@ class Api(NamedTuple):
 
 def open_api(home: Path, policy: Policy = LOCAL) -> Iterator[Api]:
     """Fill a home, and serve its API."""
-    settings = Settings(home=home).model_copy(update={"groq_api_key": SecretStr("sandbox")})
-    app = App(settings)
+    settings = Settings(home=home, database_url=store_url(home))
+    app = App(settings.model_copy(update={"groq_api_key": SecretStr("sandbox")}))
     shelf = Shelf(app)
     shelf.fill()
     with app.store.read() as connection:
