@@ -150,9 +150,12 @@ class Worker:
                 if until_done and (standstill := self._find_standstill()):
                     return standstill
             except (StoreError, DBAPIError) as error:
-                if not self._tenure.others or isinstance(error, OutdatedError):
+                if isinstance(error, OutdatedError):
                     raise
-                log.warning("the database failed, will try again", error=str(error))
+                said = str(error).partition("\n")[0]
+                if not self._tenure.others:
+                    raise StoreError(f"{said}; start again when that is mended") from error
+                log.warning("the database failed, will try again", error=said)
                 has_news = False
             if on_tick:
                 on_tick()
