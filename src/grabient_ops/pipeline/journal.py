@@ -7,6 +7,7 @@ from dbos import DBOS, DBOSClient, DBOSConfig
 
 from grabient_ops.errors import ConfigError
 from grabient_ops.pipeline.serializer import JournalSerializer, refuse_pickles
+from grabient_ops.store.engine import POSTGRES_ARGS
 
 APPLICATION = "grabient-ops"
 APPLICATION_VERSION = "ops-1"
@@ -47,6 +48,7 @@ def launch_journal(url: str, otlp_url: str | None = None, executor_id: str = "wo
         config["system_database_engine"] = _journal_engine(url)
     else:
         config["sys_db_pool_size"] = 8
+        config["db_engine_kwargs"] = {"connect_args": {**POSTGRES_ARGS}}
         # A worker that is stopped in the middle of a transaction must not hold up the others.
         config["sys_db_idle_transaction_timeout_sec"] = _IDLE_S
     if otlp_url is not None:

@@ -20,7 +20,13 @@ READ_ONLY = "read_only"
 """Execution option of connections that `Store.read` opens."""
 
 _SQLITE_PRAGMAS = ("busy_timeout=30000", "foreign_keys=ON", "journal_mode=WAL", "synchronous=FULL")
-_CONNECT_S = 10
+POSTGRES_ARGS = {
+    "connect_timeout": 10, "application_name": "grabient-ops",
+    "keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}  # fmt: skip
+"""How every connection is made. A network that was cut without a word ends it within 30 s; by
+itself, the system would wait for an answer for a quarter of an hour."""
 
 
 class Store:
@@ -103,7 +109,7 @@ def _make_engine(url: str) -> Engine:
             pool_pre_ping=True,
             max_overflow=40,
             json_serializer=_to_json,
-            connect_args={"connect_timeout": _CONNECT_S, "application_name": "grabient-ops"},
+            connect_args=POSTGRES_ARGS,
         )
     except (sa.exc.ArgumentError, ImportError) as error:
         message = "GRABIENT_OPS_DATABASE_URL names no database that can be used here"
