@@ -16,7 +16,8 @@ ON_BOTH     := tests/store
 ON_POSTGRES ?= tests/store tests/pipeline tests/cli tests/durability
 # A file stays together, so that what it sets up (a server, Spark, a browser) is set up once; files go
 # in order, for the long ones have few tests and would come last.
-IN_PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
+# One process more than there are cores: many tests wait for others that they have killed.
+IN_PARALLEL := -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help
 help:  ## show this list

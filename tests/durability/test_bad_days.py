@@ -1,6 +1,5 @@
 """Short versions of the bad days of `make torture`: whatever happens, the books agree."""
 
-import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,7 +16,6 @@ from benchmarks.torture_days import (
     full_disk,
     network_to_database,
     network_to_providers,
-    server_stopped,
     two_on_one_home,
 )
 from benchmarks.torture_oracle import find_faults
@@ -47,19 +45,15 @@ def own_server() -> Iterator[Server]:
 @pytest.fixture
 def trial(tmp_path: Path, own_server: Server) -> Trial:
     return Trial(
-        tmp_path, own_server, times=2, palettes=1, runs=3, latency_s=0.5, workers=1, words=_ONE_EACH
+        tmp_path, own_server, times=1, palettes=1, runs=2, latency_s=0.5, workers=1, words=_ONE_EACH
     )
 
 
 def test_a_second_worker_on_a_sqlite_home_refuses_until_the_first_is_dead(trial: Trial) -> None:
     outcome = two_on_one_home(trial)
 
-    assert outcome.told.startswith("2 of 2 times the second refused")
+    assert outcome.told.startswith("1 of 1 times the second refused")
     assert outcome.faults == []
-
-
-def test_a_fast_stop_of_postgresql_costs_nothing(trial: Trial) -> None:
-    assert server_stopped(signal.SIGINT, trial).faults == []
 
 
 def test_a_full_disk_costs_nothing(trial: Trial) -> None:

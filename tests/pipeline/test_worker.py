@@ -249,7 +249,7 @@ def test_a_workflow_that_the_journals_database_broke_goes_on_by_itself(
 def test_a_workflow_that_always_breaks_is_given_back_in_the_end(lab: "Lab") -> None:
     lab.palettes(2)
     lab.want()
-    lab.openai.will("download", *[OperationalError("INSERT", None, Exception("broken"))] * 11)
+    lab.openai.will("download", *[OperationalError("INSERT", None, Exception("broken"))] * 6)
 
     assert _work(lab) != DONE
     assert [batch.state for batch in lab.batches()] == ["stopped"]

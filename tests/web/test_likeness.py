@@ -64,6 +64,7 @@ class _Failing:
     """The packaged vectors, until the line is cut."""
 
     model = WordVectors.model
+    texts_per_call = None
 
     def __init__(self) -> None:
         self.is_cut = False

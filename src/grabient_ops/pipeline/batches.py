@@ -57,14 +57,21 @@ class BatchWorkflow:
         loop.submit_coroutine(self._start(batch_id))
 
     async def _start(self, batch_id: str) -> None:
-        with SetWorkflowID(f"batch-{batch_id}"):
-            await DBOS.start_workflow_async(self.run, batch_id)
+        try:
+            with SetWorkflowID(f"batch-{batch_id}"):
+                await DBOS.start_workflow_async(self.run, batch_id)
+        except Exception as error:  # noqa: BLE001 - nobody awaits it; the planner names it again
+            log.error("workflow not started", batch=batch_id, error=str(error))  # noqa: TRY400
 
 
-def register_batch_workflow(services: Services) -> BatchWorkflow:
+def register_batch_workflow(services: Services, on_end: Callable[[], None]) -> BatchWorkflow:
     """Register the workflow with DBOS, once per process and before it is launched.
 
     The workflow takes a batch id and returns how the batch ended; what it does is in the store.
+
+    Args:
+        services: the parts.
+        on_end: called when one is about to end.
     """
     steps = _register_steps(services)
     running: set[str] = set()
@@ -76,6 +83,7 @@ def register_batch_workflow(services: Services) -> BatchWorkflow:
             return await _run(steps, batch_id)
         finally:
             running.discard(batch_id)
+            on_end()
 
     return BatchWorkflow(batch, running)
 

@@ -1,6 +1,7 @@
 """Delivers what workflows have ended with; those that the database broke go on instead."""
 
 from collections import Counter
+from collections.abc import Collection
 
 import structlog
 from dbos import DBOS, WorkflowStatus
@@ -14,7 +15,7 @@ from grabient_ops.store.completions import list_due
 log = structlog.get_logger(__name__)
 TERMINAL = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 _OF_THE_DATABASE = {"OperationalError", "InterfaceError", "InternalError", "PendingRollbackError"}
-_TRIES = 10
+_TRIES = 5
 
 
 class Endings:
@@ -24,8 +25,9 @@ class Endings:
         awaited: whether a batch was about to end at the last look.
     """
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, running: Collection[str]) -> None:
         self._services = services
+        self._running = running
         self._broken: Counter[str] = Counter()
         self.awaited = False
 
@@ -33,10 +35,13 @@ class Endings:
         """Deliver what has ended; return whether there was something.
 
         Args:
-            all_due: ask the journal also about batches that wait for their provider.
+            all_due: ask the journal also about batches that wait for their provider, or whose
+                workflow is under way in this process.
         """
         with self._services.store.read() as connection:
-            due = {i.workflow_id: i.batch_id for i in list_due(connection, ending=not all_due)}
+            open_ = list_due(connection, ending=not all_due)
+        passed_over = () if all_due else self._running
+        due = {i.workflow_id: i.batch_id for i in open_ if i.batch_id not in passed_over}
         self.awaited = bool(due)
         if not due:
             return False

@@ -57,6 +57,20 @@ def launch_journal(url: str, otlp_url: str | None = None, executor_id: str = "wo
     DBOS.launch()
 
 
+@sa.event.listens_for(sa.Engine, "handle_error")
+def _wait_for_the_server(context: sa.engine.ExceptionContext) -> None:
+    """Have DBOS wait for a server that cannot be reached, instead of failing the workflow.
+
+    It knows such errors by their text, and not all of psycopg's. The server itself always sends a
+    code with what it says; without one, nobody has answered.
+    """
+    error = context.original_exception
+    is_drivers = type(error).__module__.startswith("psycopg")
+    is_operational = isinstance(context.sqlalchemy_exception, sa.exc.OperationalError)
+    if is_drivers and is_operational and getattr(error, "sqlstate", None) is None:
+        context.is_disconnect = True
+
+
 def _trace(config: DBOSConfig, otlp_url: str) -> None:
     if find_spec("opentelemetry.exporter") is None:
         message = "GRABIENT_OPS_OTLP_URL is set, but the extra `otel` is not installed"

@@ -68,13 +68,13 @@ class Worker:
         self._otlp_url = otlp_url
         self._keep_journal = keep_journal
         self._planner = Planner(services)
-        self._workflow: BatchWorkflow = register_batch_workflow(services)
+        self._workflow: BatchWorkflow = register_batch_workflow(services, self._bell.ring)
         self._stop = threading.Event()
         self._mark = Mark("0")
         self._is_leading = False
         self._last_plan = Plan()
         self._has_batch_news = False
-        self._endings = Endings(services)
+        self._endings = Endings(services, self._workflow.running)
         self._next_plan = self._next_sweep = self._next_delivery = 0.0
         self._patrol = Patrol(self._tenure, self._workflow.running)
 
