@@ -40,9 +40,10 @@ class Waiter:
     async def wait(self, batch_id: str) -> End:
         """Return the end of a batch; asks the provider to cancel when the operator wants that."""
         elapsed = self._services.elapsed
-        since = elapsed() - max(0.0, self._age_s(self._services.batch(batch_id)))
+        batch = self._services.batch(batch_id)
+        since = elapsed() - max(0.0, self._age_s(batch))
         while True:
-            batch = await self._heed_cancel(self._services.batch(batch_id))
+            batch = await self._heed_cancel(batch)
             state = await self._poll(batch)
             match state:
                 case BatchEnded():
@@ -59,6 +60,7 @@ class Waiter:
             pause_s = self._interval_s(elapsed() - since) * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
             if await self._pause(batch, pause_s):
                 since = elapsed()
+            batch = self._services.batch(batch_id)
 
     def _interval_s(self, waited_s: float) -> float:
         """Return the wait after a poll; it grows by half each time, and a restart changes nothing.
