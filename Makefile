@@ -12,7 +12,7 @@ DEMO_HOME   ?= .demo
 # Hundreds of processes start in the tests: none of them should compile what another has compiled.
 unexport PYTHONDONTWRITEBYTECODE
 # What must hold on both databases; the first is quick enough for every run of the tests.
-ON_BOTH     := tests/store
+ON_BOTH     := tests/store tests/pipeline
 ON_POSTGRES ?= tests/store tests/pipeline tests/cli tests/durability
 # A file stays together, so that what it sets up (a server, Spark, a browser) is set up once; files go
 # in order, for the long ones have few tests and would come last.

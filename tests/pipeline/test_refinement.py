@@ -285,12 +285,10 @@ def test_palettes_with_most_answers_come_first(lab: "Lab") -> None:
     _tagged(lab, 3)
     most = lab.query("SELECT seed FROM palettes ORDER BY seed DESC LIMIT 1")[0][0]
     with lab.store.write() as connection:
-        connection.exec_driver_sql(
-            "UPDATE palette_tags SET error_class = 'refused' WHERE seed <> ?", (most,)
-        )
-        connection.exec_driver_sql(
-            "UPDATE palette_tags SET error_class = NULL WHERE seed = ?", (most,)
-        )
+        others = sa.update(palette_tags).where(palette_tags.c.seed != most)
+        connection.execute(others.values(error_class="refused"))
+        this = sa.update(palette_tags).where(palette_tags.c.seed == most)
+        connection.execute(this.values(error_class=None))
     assert _ask(lab, limit=1) == 1
 
     assert _targets(lab) == [(most,)]

@@ -76,6 +76,7 @@ class Worker:
         self._has_batch_news = False
         self._endings = Endings(services, self._workflow.running)
         self._next_plan = self._next_sweep = self._next_delivery = 0.0
+        self._stands_since: float | None = None
         self._patrol = Patrol(self._tenure, self._workflow.running)
 
     def stop(self) -> None:
@@ -207,9 +208,20 @@ class Worker:
             plan = self._last_plan
             return self._standstill(plan) if self._is_standstill(plan) else None
         with self._services.store.read() as connection:
-            if list_due(connection):
-                return None
-        return Standstill({}) if is_all_answered(self._services) else None
+            has_due = bool(list_due(connection))
+            over_budget = explain_standstill(connection)
+        if not has_due and is_all_answered(self._services):
+            return Standstill({})
+        return Standstill({}, over_budget) if self._has_stood(over_budget) else None
+
+    def _has_stood(self, over_budget: str | None) -> bool:
+        """Whether only money has been missing for so long that the leader has planned since."""
+        if over_budget is None:
+            self._stands_since = None
+            return False
+        now = time.monotonic()
+        self._stands_since = self._stands_since or now
+        return now - self._stands_since > _PLAN_AT_LEAST_EVERY_S + 1
 
     def _plan(self, *, has_news: bool = True) -> Plan:
         """Reserve what is due; in `reserved` is what may be sent, older batches included."""
