@@ -16,7 +16,7 @@ from grabient_ops.analytics.manifest import read_manifest
 
 pytestmark = pytest.mark.timeout(120)
 
-PROMPT_S = 5.0
+PROMPT_S = 30.0
 """Far below an hour; on a quiet machine it is a tenth of a second."""
 _SELDOM = """
 import sys

@@ -45,8 +45,8 @@ def _work(lab: "Lab", on_tick: Callable[[], None] | None = None) -> Standstill |
 
 
 def _for_a_while(act: Callable[[], None], provider: "FakeProvider") -> Callable[[], None]:
-    """What to do at every tick; a provider that would keep everybody waiting ends after 5 s."""
-    deadline = time.monotonic() + 5
+    """What to do at every tick; a provider that would keep everybody waiting ends after 30 s."""
+    deadline = time.monotonic() + 30
 
     def tick() -> None:
         if time.monotonic() > deadline:

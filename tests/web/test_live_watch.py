@@ -100,7 +100,7 @@ def test_it_ends_even_when_it_is_cancelled_in_the_moment_of_a_write(
         await asyncio.sleep(0.01)
         event.set()
         task.cancel()
-        done, _ = await asyncio.wait({task}, timeout=2)
+        done, _ = await asyncio.wait({task}, timeout=20)
         assert done
 
     asyncio.run(test())
