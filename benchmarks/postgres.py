@@ -21,9 +21,9 @@ SERVER_VARIABLE = "TEST_POSTGRESQL"
 _PATIENCE_S = 30.0
 _databases: dict[Path, str] = {}
 _spare: list[str] = []
-_HANG_UP = """
+_HANG_UP_ON = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+WHERE datname = %s AND pid <> pg_backend_pid()"""
 _IS_AS_MADE = """
 SELECT (SELECT string_agg(version_num, ' ') FROM alembic_version)
        = obj_description('alembic_version'::regclass)"""
@@ -151,6 +151,17 @@ def database_env(home: Path) -> dict[str, str]:
     return {"GRABIENT_OPS_DATABASE_URL": store_url(home)}
 
 
+@contextmanager
+def locked_out(home: Path) -> Iterator[None]:
+    """Let nobody connect to the database of a home, and hang up on those who have."""
+    name = _databases[home]
+    with connect(Path(os.environ[SERVER_VARIABLE])) as connection:
+        connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false".encode())
+        connection.execute(_HANG_UP_ON, [name])
+        yield
+        connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true".encode())
+
+
 def make_template(server: Server) -> None:
     """Make the database that `store_url` copies: with all tables, of the store and the journal."""
     from grabient_ops.pipeline.journal import open_client
@@ -169,7 +180,7 @@ def give_back(below: Path) -> None:
     for home in [home for home in _databases if home.is_relative_to(below)]:
         name = _databases.pop(home)
         with connect(Path(os.environ[SERVER_VARIABLE]), name) as connection:
-            connection.execute(_HANG_UP)
+            connection.execute(_HANG_UP_ON, [name])
             # Emptying takes a tenth of the time that making takes.
             if connection.execute(_IS_AS_MADE).fetchone() == (True,):
                 connection.execute(_EMPTY)

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from grabient_ops.app import App
 from grabient_ops.errors import ConfigError, InputError
 from grabient_ops.settings import Settings
+from grabient_ops.store.tables import notes
 from grabient_ops.web.app import create_web
 from grabient_ops.web.auth.credentials import (
     FILE,
@@ -308,8 +310,8 @@ def test_a_session_ends_after_a_week_and_leaves_no_trace(app: App) -> None:
     assert not later.is_open(token)
     later.open(fingerprint)
     with app.store.read() as connection:
-        count = connection.exec_driver_sql("SELECT count(*) FROM notes WHERE key LIKE 'session %'")
-        assert count.scalar() == 1
+        kept = connection.execute(sa.select(notes).where(notes.c.key.startswith("session ")))
+        assert len(kept.all()) == 1
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "a" * 5000, '"', "\x7f", "session %"])

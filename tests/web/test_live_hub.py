@@ -1,12 +1,13 @@
 """What the hub promises, each promise with panels made for it."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.postgres import locked_out
 from grabient_ops.app import App
 from grabient_ops.store.palettes import count_palettes
 from grabient_ops.web.app import NO_WORKER
@@ -186,18 +187,29 @@ def test_a_failing_panel_fails_alone_and_recovers_by_itself(lab: Lab) -> None:
     run(lab, test)
 
 
+@contextmanager
+def unreadable(app: App) -> Iterator[None]:
+    """Have the file damaged, or the server let nobody in."""
+    app.store.close()
+    if app.settings.is_postgres:
+        with locked_out(app.settings.home):
+            yield
+        return
+    file = app.settings.home / "store.sqlite"
+    kept = file.read_bytes()
+    file.write_bytes(b"this is no database, whatever it is called" * 100)
+    yield
+    file.write_bytes(kept)
+
+
 def test_a_store_that_cannot_be_read_is_said_in_every_panel(lab: Lab, app: App) -> None:
     panel = lab.panel("panel", _count)
-    file = app.settings.home / "store.sqlite"
 
     async def test() -> None:
         assert await lab.shown(panel) == {"panel": "0 palettes"}
-        app.store.close()
-        kept = file.read_bytes()
-        file.write_bytes(b"this is no database, whatever it is called" * 100)
-        shown = await lab.shown(panel)
-        assert shown["panel"].startswith("failed: ")
-        file.write_bytes(kept)
+        with unreadable(app):
+            shown = await lab.shown(panel)
+            assert shown["panel"].startswith("failed: ")
         assert await lab.shown(panel) == {"panel": "0 palettes"}
 
     run(lab, test)

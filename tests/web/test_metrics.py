@@ -1,9 +1,11 @@
 import re
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from fastapi.testclient import TestClient
 
+from grabient_ops.analytics.lake import open_lake
 from grabient_ops.analytics.sync import sync
 from grabient_ops.app import App
 from grabient_ops.errors import StoreError
@@ -12,6 +14,7 @@ from grabient_ops.web.app import create_web
 from grabient_ops.web.metrics import routes
 from grabient_ops.web.metrics.exposition import Family, Sample, write
 from grabient_ops.web.metrics.timing import Timings
+from tests.web.conftest import SEEDS
 
 if TYPE_CHECKING:
     from tests.web.conftest import Served, Shelf
@@ -82,7 +85,30 @@ def test_answers_and_tokens_are_those_of_the_warehouse(client: TestClient, shelf
     assert figures.value(f'grabient_ops_answers{{{model},outcome="tagged"}}') == 2
     assert figures.value(f'grabient_ops_answers{{{model},outcome="failed"}}') == 1
     assert figures.value(f'grabient_ops_tokens{{{model},direction="input"}}') == 2100
-    assert figures.value("grabient_ops_lake_changes") == figures.value("grabient_ops_changes")
+
+
+def test_the_warehouse_is_behind_by_the_batches_with_new_answers_only(
+    client: TestClient, shelf: "Shelf", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "_FRESH_S", 0.0)
+    shelf.fill()
+    sync(shelf.app.lake, shelf.app.settings.store_url)
+
+    shelf.update(shelf.any_batch(), live_completed=1)
+    assert scrape(client).value("grabient_ops_lake_batches_behind") == 0
+
+    shelf.answer(shelf.any_batch(), SEEDS[3])
+    assert scrape(client).value("grabient_ops_lake_batches_behind") == 1
+
+
+def test_a_warehouse_of_another_store_is_behind_without_end(
+    client: TestClient, shelf: "Shelf"
+) -> None:
+    shelf.fill()
+    with open_lake(shelf.app.lake) as writer:
+        writer.publish({"store": "another", "cluster": "elsewhere"})
+
+    assert scrape(client).value("grabient_ops_lake_batches_behind") == inf
 
 
 def test_without_a_warehouse_there_is_less_but_no_failure(client: TestClient) -> None:

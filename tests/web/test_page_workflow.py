@@ -1,12 +1,12 @@
 """One workflow and all of them, over HTTP, against a real store and a real journal."""
 
 import re
-import sqlite3
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 
 from grabient_ops.pipeline.recovery import WORKFLOW_NAME
 from grabient_ops.store.batches import load_batch
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _ROW = re.compile(r'href="/workflows/([a-z0-9]+)"')
 _LINK = re.compile(r'rel="(prev|next)" href="([^"]+)"')
 
+Row = dict[str, Any]
 GetError = Callable[..., tuple[int, str]]
 
 
@@ -26,22 +27,28 @@ def _journal(app: "App", batch_id: str, status: str, *steps: tuple[str, str | No
     """Write what a worker leaves in the journal."""
     app.journal().destroy()
     at = int(NOW.timestamp() * 1000)
-    with sqlite3.connect(app.settings.home / "journal.sqlite") as connection:
-        connection.execute(
-            "INSERT INTO workflow_status (workflow_uuid, status, name, executor_id, created_at,"
-            " updated_at, application_version, priority)"
-            " VALUES (?, ?, ?, 'worker', ?, ?, 'ops-1', 0)",
-            (f"batch-{batch_id}", status, WORKFLOW_NAME, at, at),
-        )
-        connection.executemany(
-            "INSERT INTO operation_outputs (workflow_uuid, function_id, function_name, output,"
-            " started_at_epoch_ms, completed_at_epoch_ms) VALUES (?, ?, ?, ?, ?, ?)",
-            [
-                (f"batch-{batch_id}", number, name, output, at, at + 1500 * number)
-                for number, (name, output) in enumerate(steps, 1)
-            ],
-        )
-    connection.close()
+    same = {"workflow_uuid": f"batch-{batch_id}"}
+    workflow: Row = {
+        **same, "status": status, "name": WORKFLOW_NAME, "executor_id": "worker",
+        "created_at": at, "updated_at": at, "application_version": "ops-1", "priority": 0,
+    }  # fmt: skip
+    steps_taken: list[Row] = [
+        {
+            **same, "function_id": number, "function_name": name, "output": output,
+            "started_at_epoch_ms": at, "completed_at_epoch_ms": at + 1500 * number,
+        }
+        for number, (name, output) in enumerate(steps, 1)
+    ]  # fmt: skip
+    _insert(app, "workflow_status", [workflow])
+    _insert(app, "operation_outputs", steps_taken)
+
+
+def _insert(app: "App", table: str, rows: list[Row]) -> None:
+    engine = sa.create_engine(app.journal_url, poolclass=sa.NullPool)
+    schema = "dbos" if engine.dialect.name == "postgresql" else None
+    columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in rows[0]]
+    with engine.begin() as connection:
+        connection.execute(sa.insert(sa.table(table, *columns, schema=schema)), rows)
 
 
 def _rows(html: str) -> list[str]:

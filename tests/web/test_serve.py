@@ -78,7 +78,7 @@ def starter(home: Home) -> Iterator[Starter]:
 @pytest.fixture
 def home(tmp_path: Path, shared_sandbox: Sandbox) -> Home:
     """A home that is pointed at the sandbox."""
-    return Home(tmp_path / "home", shared_sandbox.env)
+    return Home(tmp_path / "home", dict(shared_sandbox.env))
 
 
 def test_it_ends_at_once_however_many_pages_are_open(
@@ -118,9 +118,10 @@ def test_it_works_on_what_is_asked_for(starter: Starter, home: Home) -> None:
     served.until_shown("completed")
 
 
-def test_it_gives_way_to_another_worker_and_takes_over_from_it(
+def test_on_sqlite_it_gives_way_to_another_worker_and_takes_over_from_it(
     starter: Starter, home: Home
 ) -> None:
+    home.env["GRABIENT_OPS_DATABASE_URL"] = f"sqlite:///{home.path / 'store.sqlite'}"
     worker = home.start("worker")
     while not (home.path / "worker.lock").is_file() or not (home.path / "worker.lock").read_text():
         time.sleep(0.05)

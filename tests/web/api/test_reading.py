@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from benchmarks.postgres import database_env
 from grabient_ops.app import App
 from grabient_ops.cli.main import main
 from grabient_ops.errors import (
@@ -54,7 +55,9 @@ def test_it_says_what_the_command_line_says(
     library: Api, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
     path: str, words: list[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setenv("GRABIENT_OPS_HOME", str(library.shelf.app.settings.home))
+    home = library.shelf.app.settings.home
+    for name, value in {"GRABIENT_OPS_HOME": str(home), **database_env(home)}.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr("sys.argv", ["grabient-ops", *words, "--json"])
     run_command()
 

@@ -1,10 +1,13 @@
 """What is measured: all of it asked from the store and the lake, nothing counted by hand."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
+from math import inf
 
 from grabient_ops import __version__
-from grabient_ops.analytics.manifest import read_manifest
+from grabient_ops.analytics.manifest import Manifest, read_manifest
 from grabient_ops.analytics.questions.usage import Used, usage
+from grabient_ops.analytics.source import open_source
 from grabient_ops.analytics.warehouse import EmptyLakeError, open_warehouse
 from grabient_ops.app import App
 from grabient_ops.pipeline.limits import PICO
@@ -52,10 +55,9 @@ def _of_lake(app: App) -> Iterator[Family]:
         return
     generation = [Sample(manifest.generation)]
     yield Family("lake_generation", "gauge", "Generation of the warehouse.", generation)
-    read_up_to = (manifest.watermark or {}).get("seq")
-    if isinstance(read_up_to, int):
-        text = "Number of the newest change that the warehouse knows."
-        yield Family("lake_changes", "counter", text, [Sample(read_up_to)])
+    behind = [Sample(_count_behind(app, manifest))]
+    text = "Batches whose answers have changed since the warehouse read them."
+    yield Family("lake_batches_behind", "gauge", text, behind)
     try:
         with open_warehouse(app.lake) as warehouse:
             used = usage(warehouse, (), by=["provider", "model"])
@@ -63,6 +65,15 @@ def _of_lake(app: App) -> Iterator[Family]:
         return
     yield Family("answers", "counter", "Answers and failures, by model.", list(_answers(used)))
     yield Family("tokens", "counter", "Tokens of all answers, by model.", list(_tokens(used)))
+
+
+def _count_behind(app: App, manifest: Manifest) -> float:
+    """Infinite when the warehouse is of another store, and everything is to be read anew."""
+    if manifest.watermark is None:
+        return inf
+    with closing(open_source(app.settings.store_url)) as source, source.snapshot() as snapshot:
+        changed = snapshot.changed(manifest.watermark)
+    return inf if changed is None else len(changed)
 
 
 def _answers(used: list[Used]) -> Iterator[Sample]:
