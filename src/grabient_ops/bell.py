@@ -8,10 +8,13 @@ import asyncio
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import structlog
 from sqlalchemy.engine import make_url
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
 
 log = structlog.get_logger(__name__)
 
@@ -91,12 +94,14 @@ async def listen(url: str, ring: Callable[[], None]) -> None:
                 plain, autocommit=True, connect_timeout=_CONNECT_S, application_name=_NAME
             )
             async with connection:
+                # What comes together with an answer would be kept for ever without a handler.
+                connection.add_notify_handler(lambda _: ring())
                 await connection.execute(f"LISTEN {CHANNEL}")
                 is_told = False
                 while True:
                     ring()
-                    async for _ in connection.notifies(timeout=_LISTEN_S):
-                        ring()
+                    if await _has_news(connection):
+                        continue
                     # A server that has vanished without a word says nothing here either.
                     async with asyncio.timeout(_LISTEN_S):
                         await connection.execute("SELECT 1")
@@ -105,3 +110,21 @@ async def listen(url: str, ring: Callable[[], None]) -> None:
                 log.warning("the store cannot be listened to", error=str(error))
             is_told = True
         await asyncio.sleep(_RETRY_S)
+
+
+async def _has_news(connection: "AsyncConnection") -> bool:
+    """Wait for notifications; psycopg's own waiting looks ten times a second."""
+    readable = asyncio.Event()
+    loop, socket = asyncio.get_running_loop(), connection.fileno()
+    loop.add_reader(socket, readable.set)
+    try:
+        async with asyncio.timeout(_LISTEN_S):
+            await readable.wait()
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(socket)
+    connection.pgconn.consume_input()
+    while connection.pgconn.notifies():
+        pass  # the rows say what is new
+    return True

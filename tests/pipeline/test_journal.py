@@ -1,11 +1,17 @@
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from dbos._utils import INTERNAL_QUEUE_NAME
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.postgres import journal_url
 from grabient_ops import errors
 from grabient_ops.errors import GrabientError, RateLimitedError, UnavailableError
+from grabient_ops.pipeline.journal import APPLICATION_VERSION, open_client, requeue
 from grabient_ops.pipeline.retry import delay_s, is_definite_and_retryable, is_retryable
 from grabient_ops.pipeline.serializer import JournaledError, JournalSerializer
 
@@ -78,3 +84,40 @@ def test_a_write_is_repeated_only_when_it_certainly_had_no_effect() -> None:
     assert (is_retryable(lost), is_definite_and_retryable(lost)) == (True, False)
     assert (is_retryable(refused), is_definite_and_retryable(refused)) == (True, True)
     assert not is_retryable(ValueError())
+
+
+def test_a_dead_executors_work_is_queued_as_dbos_itself_would_do_it(tmp_path: Path) -> None:
+    client = open_client(journal_url(tmp_path))
+    journal = client._sys_db
+    table = journal.tables.workflow_status
+    same = {
+        "name": "batch", "created_at": 1, "updated_at": 1, "recovery_attempts": 3, "priority": 0,
+        "started_at_epoch_ms": 1, "owner_xid": "1", "application_version": APPLICATION_VERSION,
+    }  # fmt: skip
+
+    def add(workflow_id: str, **values: object) -> None:
+        row = {**same, "status": "PENDING", "executor_id": "dead", "workflow_uuid": workflow_id}
+        with journal.engine.begin() as connection:
+            connection.execute(sa.insert(table).values({**row, **values}))
+
+    def read(workflow_id: str) -> dict[str, Any]:
+        with journal.engine.begin() as connection:
+            [row] = connection.execute(sa.select(table).where(table.c.workflow_uuid == workflow_id))
+        unlike = {"workflow_uuid", "updated_at", "executor_id"}
+        return {name: value for name, value in row._mapping.items() if name not in unlike}
+
+    for executor in ("dead", "theirs"):
+        add(f"{executor}-1", executor_id=executor)
+        add(f"{executor}-queued", executor_id=executor, queue_name="queue")
+        add(f"{executor}-ended", executor_id=executor, status="SUCCESS")
+        add(f"{executor}-older", executor_id=executor, application_version="ops-0")
+    names = ("1", "queued", "ended", "older")
+    alive = [read(f"theirs-{name}") for name in names]
+
+    assert requeue(journal, ["dead", "gone"]) == 2
+
+    assert [read(f"theirs-{name}") for name in names] == alive
+    for pending in journal.get_pending_workflows("theirs", APPLICATION_VERSION):
+        journal.reenqueue_for_recovery(pending.workflow_id, ["theirs"], INTERNAL_QUEUE_NAME)
+    assert [read(f"dead-{name}") for name in names] == [read(f"theirs-{name}") for name in names]
+    client.destroy()

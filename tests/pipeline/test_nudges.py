@@ -3,7 +3,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from grabient_ops.pipeline.services import Services, Wakes
+from grabient_ops.pipeline.services import News, Services, Wakes
 from grabient_ops.pipeline.waiting import Waiter
 from grabient_ops.providers.base import BatchRunning
 from grabient_ops.store.batches import Batch
@@ -28,29 +28,53 @@ def _wait(lab: "Lab", services: Services, batch: Batch) -> float:
 def test_a_nudge_has_the_provider_asked_at_once(lab: "Lab") -> None:
     batch, services = lab.submitted(), _patient(lab)
     lab.openai.states.append(BatchRunning())
-    lab.openai.on_call = lambda _: services.wakes.nudge(batch.id)
+    lab.openai.on_call = lambda _: services.wakes.tell(batch.id, "nudged")
 
     assert _wait(lab, services, batch) < 60
     assert lab.openai.calls == ["poll", "poll"]
 
 
-def test_a_nudge_that_comes_too_early_counts_for_the_next_wait() -> None:
-    async def scenario() -> list[bool]:
+def _heard(*news: News) -> list[News | None]:
+    """Return what two waits hear of what was said before them."""
+
+    async def scenario() -> list[News | None]:
         wakes = Wakes()
-        wakes.nudge("batch")
-        early = await wakes.wait("batch", 10, unless=lambda: False)
-        return [early, await wakes.wait("batch", 0.01, unless=lambda: False)]
+        wakes.tell("batch", "nudged")
+        with wakes.watching("batch") as watch:
+            for one in news:
+                wakes.tell("batch", one)
+            wakes.tell("another", "nudged")
+            return [await watch.wait(0.01), await watch.wait(0.01)]
 
-    assert asyncio.run(scenario()) == [True, False]
+    return asyncio.run(scenario())
 
 
-def test_a_changed_row_ends_no_wait_for_the_next_poll() -> None:
-    async def scenario() -> bool:
-        wakes = Wakes()
-        asyncio.get_running_loop().call_later(0.01, wakes.wake, "batch")
-        return await wakes.wait("batch", 10, unless=lambda: False)
+def test_news_that_come_before_the_wait_count_for_it_once() -> None:
+    assert _heard("changed") == ["changed", None]
+    assert _heard("nudged") == ["nudged", None]
 
-    assert asyncio.run(scenario()) is False
+
+def test_a_nudge_is_not_lost_among_changes() -> None:
+    assert _heard("changed", "nudged", "changed") == ["nudged", None]
+
+
+def test_who_does_not_watch_yet_hears_nothing() -> None:
+    assert _heard() == [None, None]
+
+
+def test_a_changed_row_ends_no_wait_for_the_next_poll(lab: "Lab") -> None:
+    batch, services = lab.submitted(), _patient(lab)
+    lab.openai.states.append(BatchRunning())
+
+    async def scenario() -> None:
+        waiting = asyncio.create_task(Waiter(services).wait(batch.id))
+        await asyncio.sleep(0.1)
+        services.wakes.tell(batch.id, "changed")
+        await asyncio.sleep(0.1)
+        waiting.cancel()
+
+    lab.run(scenario())
+    assert lab.openai.calls == ["poll"]
 
 
 def test_only_the_batch_that_the_provider_names_is_announced(lab: "Lab") -> None:

@@ -1,7 +1,6 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from grabient_ops.errors import (
     RateLimitedError,
     UnavailableError,
 )
+from grabient_ops.pipeline.services import Watch
 from grabient_ops.pipeline.waiting import End, Waiter
 from grabient_ops.providers.base import (
     BatchEnded,
@@ -162,7 +162,7 @@ def test_a_cancel_during_the_pause_is_heeded_at_once(lab: "Lab") -> None:
         wait = asyncio.create_task(Waiter(slow).wait(batch.id))
         await asyncio.sleep(0.1)
         _cancel(lab, batch)
-        slow.wakes.wake(batch.id)
+        slow.wakes.tell(batch.id, "changed")
         return await wait
 
     assert lab.run(cancel_while_it_pauses())["how"] == "canceled"
@@ -176,7 +176,7 @@ def test_a_cancel_during_the_poll_is_heeded_before_the_pause(lab: "Lab") -> None
     def cancel_and_wake_too_early(method: str) -> None:
         if method == "poll":
             _cancel(lab, batch)
-            slow.wakes.wake(batch.id)
+            slow.wakes.tell(batch.id, "changed")
 
     lab.openai.on_call = cancel_and_wake_too_early
 
@@ -194,7 +194,7 @@ def test_other_news_about_a_batch_does_not_cut_its_pause_short(lab: "Lab") -> No
             await asyncio.sleep(0.02)
             with lab.store.write() as connection:
                 update_batch(connection, batch.id, lab.clock(), error="news")
-            slow.wakes.wake(batch.id)
+            slow.wakes.tell(batch.id, "changed")
         wait.cancel()
 
     lab.run(disturb())
@@ -206,12 +206,11 @@ def _pauses(lab: "Lab", batch: Batch, monkeypatch: pytest.MonkeyPatch, polls: in
     patient = replace(lab.services, policy=replace(lab.policy, poll_s=60.0))
     pauses: list[float] = []
 
-    async def note(_batch_id: str, seconds: float, unless: Callable[[], bool]) -> None:
-        assert not unless()
+    async def note(_watch: Watch, seconds: float) -> None:
         pauses.append(seconds)
         lab.clock.forward(seconds)
 
-    monkeypatch.setattr(patient.wakes, "wait", note)
+    monkeypatch.setattr(Watch, "wait", note)
     lab.openai.states.extend([BatchRunning()] * polls)
     lab.run(Waiter(patient).wait(batch.id))
     return pauses

@@ -7,13 +7,13 @@ import structlog
 from dbos import DBOS, WorkflowStatus
 
 from grabient_ops.pipeline.completion import complete
+from grabient_ops.pipeline.journal import TERMINAL
 from grabient_ops.pipeline.serializer import JournaledError
 from grabient_ops.pipeline.services import Services
 from grabient_ops.pipeline.waiting import End
 from grabient_ops.store.completions import list_due
 
 log = structlog.get_logger(__name__)
-TERMINAL = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 _OF_THE_DATABASE = {"OperationalError", "InterfaceError", "InternalError", "PendingRollbackError"}
 _TRIES = 5
 

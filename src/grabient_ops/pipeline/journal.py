@@ -1,9 +1,14 @@
 """The workflow journal (DBOS): how it is opened by the worker, and how others look into it."""
 
+from collections.abc import Collection
+from datetime import datetime
 from importlib.util import find_spec
 
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig
+from dbos._dbos import _get_dbos_instance
+from dbos._sys_db import SystemDatabase
+from dbos._utils import INTERNAL_QUEUE_NAME
 
 from grabient_ops.errors import ConfigError
 from grabient_ops.pipeline.serializer import JournalSerializer, refuse_pickles
@@ -12,6 +17,7 @@ from grabient_ops.store.engine import POSTGRES_ARGS
 APPLICATION = "grabient-ops"
 APPLICATION_VERSION = "ops-1"
 """Pinned: the default changes with the source of every workflow and strands those in flight."""
+TERMINAL = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 _IDLE_S = 10.0
 _SQLITE_PRAGMAS = (
     "busy_timeout=30000",
@@ -78,6 +84,48 @@ def _trace(config: DBOSConfig, otlp_url: str) -> None:
     config["enable_otlp"] = True
     config["otlp_traces_endpoints"] = [f"{otlp_url.rstrip('/')}/v1/traces"]
     config["otel_attribute_format"] = "semconv"
+
+
+def requeue_work_of(executors: Collection[str]) -> int:
+    """Put what executors that died were running where the living find it; return how many.
+
+    For a worker, whose journal is launched.
+    """
+    return requeue(_get_dbos_instance()._sys_db, executors)  # noqa: SLF001 - a test pins it
+
+
+def requeue(journal: SystemDatabase, executors: Collection[str]) -> int:
+    """Do what DBOS does to one workflow at a time, which takes seconds for a thousand."""
+    rows = journal.tables.workflow_status
+    pending = (
+        sa.update(rows)
+        .where(rows.c.status == "PENDING", rows.c.executor_id.in_(executors))
+        .where(rows.c.application_version == APPLICATION_VERSION)
+        .values(
+            status="ENQUEUED",
+            owner_xid=None,
+            started_at_epoch_ms=None,
+            updated_at=journal._now_ms_sql(),  # noqa: SLF001 - a test pins it
+            queue_name=sa.func.coalesce(rows.c.queue_name, INTERNAL_QUEUE_NAME),
+        )
+    )
+    with journal.engine.begin() as connection:
+        return connection.execute(pending).rowcount
+
+
+def forget_ended(before: datetime) -> None:
+    """Delete the workflows that ended before a moment; what they did is in the store."""
+    while True:
+        old = DBOS.list_workflows(
+            status=TERMINAL,
+            completed_before=before.isoformat(),
+            limit=10,
+            load_input=False,
+            load_output=False,
+        )
+        if not old:
+            return
+        DBOS.delete_workflows([status.workflow_id for status in old])
 
 
 def open_client(url: str) -> DBOSClient:

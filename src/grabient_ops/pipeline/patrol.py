@@ -6,7 +6,7 @@ from collections.abc import Collection
 import structlog
 from dbos import DBOS, WorkflowStatus
 
-from grabient_ops.pipeline.journal import APPLICATION_VERSION
+from grabient_ops.pipeline.journal import APPLICATION_VERSION, requeue_work_of
 from grabient_ops.pipeline.leases import Tenure
 from grabient_ops.pipeline.recovery import WORKFLOW_NAME
 
@@ -57,8 +57,7 @@ class Patrol:
     def _take_over(self, executors: Collection[str]) -> None:
         dead = self._tenure.find_dead(executors)
         if dead:
-            taken = DBOS._recover_pending_workflows(dead)  # noqa: SLF001 - a test pins it
-            log.warning("took over", workers=dead, workflows=len(taken))
+            log.warning("took over", workers=dead, workflows=requeue_work_of(dead))
 
     def _watch_own(self, pending: list[WorkflowStatus], now: float) -> None:
         """Run again what is ours, but has not been running for a while."""

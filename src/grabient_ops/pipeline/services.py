@@ -1,22 +1,26 @@
 """What every part of the pipeline works with; built once, in the composition root."""
 
 import asyncio
-import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from grabient_ops.providers.base import Provider, ProviderName
+from grabient_ops.errors import ConfigError, StoreError
+from grabient_ops.providers.base import PROVIDERS, Provider, ProviderName
 from grabient_ops.providers.catalog import Catalog, Model, PictureForm
-from grabient_ops.store.batches import Batch, load_batch, update_batch
+from grabient_ops.store.batches import Batch, list_providers_at_work, load_batch, update_batch
 from grabient_ops.store.engine import Store
 
 if TYPE_CHECKING:
     from grabient_ops.analytics.warehouse import Warehouse
+
+
+News = Literal["changed", "nudged"]
+"""Of a batch: its row has changed, or the provider has news of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,49 +61,56 @@ class RefinementChoice(NamedTuple):
     pictures: PictureForm | None
 
 
-class Wakes:
-    """Lets other threads interrupt the wait of one batch."""
+class Watch:
+    """What one waiting batch hears of; made on the event loop that it waits on."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._waiting: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.Event]] = {}
-        self._nudged: set[str] = set()
+        self._loop = asyncio.get_running_loop()
+        self._news = asyncio.Event()
+        self._is_nudged = False
 
-    async def wait(self, batch_id: str, seconds: float, unless: Callable[[], bool]) -> bool:
-        """Wait so long, or until somebody calls `wake` or `nudge` for this batch.
-
-        `unless` is asked when a wake can no longer be missed; when it says yes, nothing is waited
-        for. Return whether there was a nudge since the last time.
-        """
-        event = asyncio.Event()
-        with self._lock:
-            self._waiting[batch_id] = (asyncio.get_running_loop(), event)
-            is_nudged = batch_id in self._nudged
+    async def wait(self, seconds: float) -> News | None:
+        """Wait so long for news since the last time; None when there is none."""
         try:
-            if not is_nudged and not unless():
-                await asyncio.wait_for(event.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
         except TimeoutError:
-            return False
+            return None
+        news: News = "nudged" if self._is_nudged else "changed"
+        self._news.clear()
+        self._is_nudged = False
+        return news
+
+    def tell(self, news: News) -> None:
+        """Bring news from any thread."""
+        self._loop.call_soon_threadsafe(self._hear, news)
+
+    def _hear(self, news: News) -> None:
+        self._is_nudged |= news == "nudged"
+        self._news.set()
+
+
+class Wakes:
+    """Lets other threads tell the batches that wait here what the change feed says of them."""
+
+    def __init__(self) -> None:
+        self._watches: dict[str, Watch] = {}
+
+    @contextmanager
+    def watching(self, batch_id: str) -> Iterator[Watch]:
+        """Miss nothing that is said of a batch from now on."""
+        watch = self._watches[batch_id] = Watch()
+        try:
+            yield watch
         finally:
-            with self._lock:
-                self._waiting.pop(batch_id, None)
-                is_nudged = batch_id in self._nudged
-                self._nudged.discard(batch_id)
-        return is_nudged
+            if self._watches.get(batch_id) is watch:
+                del self._watches[batch_id]
 
-    def wake(self, batch_id: str) -> None:
-        """Interrupt the wait of a batch, if it waits here: its row has changed."""
-        with self._lock:
-            found = self._waiting.get(batch_id)
-        if found is not None:
-            loop, event = found
-            loop.call_soon_threadsafe(event.set)
-
-    def nudge(self, batch_id: str) -> None:
-        """End the wait of a batch, or its next one: the provider has news of it."""
-        with self._lock:
-            self._nudged.add(batch_id)
-        self.wake(batch_id)
+    def tell(self, batch_id: str, news: News) -> None:
+        """Tell a batch, if it waits here."""
+        watch = self._watches.get(batch_id)
+        if watch is not None:
+            watch.tell(news)
 
 
 def utc_now() -> datetime:
@@ -166,6 +177,15 @@ class Services:
     def provider_of(self, batch: Batch) -> Provider:
         """Return the client of the batch's provider."""
         return self.provider(self.model_of(batch).provider)
+
+    def open_clients(self) -> None:
+        """Open the clients of providers with batches in flight: an SDK takes a while to import."""
+        with suppress(StoreError, ConfigError):  # who asks for a client will say what is wrong
+            with self.store.read() as connection:
+                at_work = list_providers_at_work(connection)
+            for name in PROVIDERS:
+                if name in at_work and not self.missing_key(name):
+                    self.provider(name)
 
     def spool_of(self, batch_id: str) -> Path:
         """Return the folder for the files of a batch in flight."""

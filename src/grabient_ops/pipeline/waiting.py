@@ -8,7 +8,7 @@ from typing import Any, assert_never
 import structlog
 
 from grabient_ops.errors import NotFoundError, ProviderError
-from grabient_ops.pipeline.services import Services
+from grabient_ops.pipeline.services import Services, Watch
 from grabient_ops.providers.base import (
     BatchEnded,
     BatchRejected,
@@ -39,12 +39,16 @@ class Waiter:
 
     async def wait(self, batch_id: str) -> End:
         """Return the end of a batch; asks the provider to cancel when the operator wants that."""
+        with self._services.wakes.watching(batch_id) as watch:
+            # Read once: what others change from here on, the watch hears of.
+            return await self._wait(self._services.batch(batch_id), watch)
+
+    async def _wait(self, batch: Batch, watch: Watch) -> End:
         elapsed = self._services.elapsed
-        batch = self._services.batch(batch_id)
         since = elapsed() - max(0.0, self._age_s(batch))
         while True:
             batch = await self._heed_cancel(batch)
-            state = await self._poll(batch)
+            batch, state = await self._poll(batch)
             match state:
                 case BatchEnded():
                     files = [[file.name, file.ref] for file in state.files]
@@ -53,14 +57,16 @@ class Waiter:
                 case BatchRejected():
                     return {"how": "rejected", "files": [], "message": state.reason,
                             "queue_full": state.queue_full}  # fmt: skip
-                case BatchRunning() | None:
-                    self._show(batch, state)
+                case BatchRunning():
+                    batch = self._show(batch, state)
+                case None:
+                    pass
                 case _:
                     assert_never(state)
             pause_s = self._interval_s(elapsed() - since) * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
-            if await self._pause(batch, pause_s):
+            batch, is_nudged = await self._pause(batch, watch, pause_s)
+            if is_nudged:
                 since = elapsed()
-            batch = self._services.batch(batch_id)
 
     def _interval_s(self, waited_s: float) -> float:
         """Return the wait after a poll; it grows by half each time, and a restart changes nothing.
@@ -71,7 +77,7 @@ class Waiter:
         poll_s = self._services.policy.poll_s
         return min(poll_s + waited_s * _GROWTH, poll_s * _LONGEST)
 
-    async def _poll(self, batch: Batch) -> BatchState | None:
+    async def _poll(self, batch: Batch) -> tuple[Batch, BatchState | None]:
         """Ask once; None when the answer did not come, which is no reason to give up."""
         provider_batch_id = batch.provider_batch_id or ""
         try:
@@ -82,15 +88,15 @@ class Waiter:
         except NotFoundError as error:
             now_s = self._services.elapsed()
             if now_s - self._unknown_since.setdefault(batch.id, now_s) > _UNKNOWN_FOR_S:
-                return BatchEnded("failed", message=f"the provider does not know it: {error}")
-            self._note(batch, str(error))
+                return batch, BatchEnded(
+                    "failed", message=f"the provider does not know it: {error}"
+                )
+            return self._note(batch, str(error)), None
         except ProviderError as error:
             log.warning("poll failed", batch=batch.id, error=str(error))
-            self._note(batch, str(error))
-        else:
-            self._unknown_since.pop(batch.id, None)
-            return state
-        return None
+            return self._note(batch, str(error)), None
+        self._unknown_since.pop(batch.id, None)
+        return batch, state
 
     async def _heed_cancel(self, batch: Batch) -> Batch:
         """Pass a cancel on to the provider: the operator's, or ours when the batch is stuck."""
@@ -102,10 +108,8 @@ class Waiter:
                 self._services.provider_of(batch).cancel, batch.provider_batch_id or ""
             )
         except ProviderError as error:
-            self._note(batch, f"cancel: {error}")
-            return batch
-        self._services.update(batch.id, state="canceling")
-        return batch._replace(state="canceling")
+            return self._note(batch, f"cancel: {error}")
+        return self._change(batch, state="canceling")
 
     def _judge(self, batch: Batch, state: BatchEnded) -> str:
         """A batch that we gave up because it was stuck has expired: nobody asked to cancel it."""
@@ -114,39 +118,39 @@ class Waiter:
             return "expired" if stalled else "canceled"
         return state.how
 
-    def _show(self, batch: Batch, state: BatchRunning | None) -> None:
-        if state is None:
-            return
+    def _show(self, batch: Batch, state: BatchRunning) -> Batch:
         if state.unfamiliar:
-            self._note(batch, f"unfamiliar state {state.unfamiliar!r}, waiting on")
+            batch = self._note(batch, f"unfamiliar state {state.unfamiliar!r}, waiting on")
         elif batch.error:
-            self._services.update(batch.id, error=None)
-        if (state.completed, state.failed) != (batch.live_completed, batch.live_failed):
-            self._services.update(
-                batch.id, live_completed=state.completed, live_failed=state.failed
-            )
+            batch = self._change(batch, error=None)
+        if (state.completed, state.failed) == (batch.live_completed, batch.live_failed):
+            return batch
+        return self._change(batch, live_completed=state.completed, live_failed=state.failed)
 
-    async def _pause(self, batch: Batch, seconds: float) -> bool:
-        """Wait so long; a cancel or a nudge ends the wait at once. Return whether one nudged."""
-        is_over = False
+    async def _pause(self, batch: Batch, watch: Watch, seconds: float) -> tuple[Batch, bool]:
+        """Wait so long; a cancel or a nudge ends the wait at once.
 
-        def has_new_cancel() -> bool:
-            nonlocal is_over
-            asked_at = self._services.batch(batch.id).cancel_requested_at
-            is_over = asked_at != batch.cancel_requested_at
-            return is_over
-
+        Returns:
+            The batch as it is now, and whether somebody nudged.
+        """
         elapsed = self._services.elapsed
         until = elapsed() + seconds
-        while not is_over and (left_s := until - elapsed()) > 0:
-            if await self._services.wakes.wait(batch.id, left_s, unless=has_new_cancel):
-                return True
-        return False
+        while (left_s := until - elapsed()) > 0:
+            news = await watch.wait(left_s)
+            if news is None:
+                continue
+            before, batch = batch, self._services.batch(batch.id)
+            if news == "nudged" or batch.cancel_requested_at != before.cancel_requested_at:
+                return batch, news == "nudged"
+        return batch, False
 
     def _age_s(self, batch: Batch) -> float:
         submitted = batch.submitted_at or batch.created_at
         return (self._services.now() - submitted).total_seconds()
 
-    def _note(self, batch: Batch, text: str) -> None:
-        if batch.error != text:
-            self._services.update(batch.id, error=text)
+    def _note(self, batch: Batch, text: str) -> Batch:
+        return batch if batch.error == text else self._change(batch, error=text)
+
+    def _change(self, batch: Batch, **values: Any) -> Batch:  # noqa: ANN401 - columns
+        self._services.update(batch.id, **values)
+        return batch._replace(**values)

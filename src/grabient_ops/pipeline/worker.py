@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import NamedTuple
 
 import structlog
@@ -15,8 +15,8 @@ from sqlalchemy.exc import DBAPIError
 from grabient_ops.errors import GrabientError, InputError, OutdatedError, StoreError
 from grabient_ops.pipeline.batches import BatchWorkflow, register_batch_workflow
 from grabient_ops.pipeline.budget import UNDECIDED, admit, explain_standstill
-from grabient_ops.pipeline.endings import TERMINAL, Endings
-from grabient_ops.pipeline.journal import launch_journal, open_client
+from grabient_ops.pipeline.endings import Endings
+from grabient_ops.pipeline.journal import forget_ended, launch_journal, open_client
 from grabient_ops.pipeline.leases import LEASE_S, Tenure, WorkerEndedError, open_tenure
 from grabient_ops.pipeline.patrol import Patrol
 from grabient_ops.pipeline.recovery import reopen, restart
@@ -121,6 +121,7 @@ class Worker:
             plan = self._plan()
             if self._is_standstill(plan):
                 return self._standstill(plan)
+        threading.Thread(target=self._services.open_clients, daemon=True).start()
         launch_journal(self._journal_url, self._otlp_url, self._tenure.id)
         standstill = self._loop(until_done=until_done, on_tick=on_tick)
         if standstill is not None:
@@ -191,7 +192,7 @@ class Worker:
             self._start_unbegun()
         self._patrol.look()
         if now >= self._next_sweep and self._tenure.leads:
-            self._sweep_journal()
+            forget_ended(self._services.now() - self._keep_journal)
             self._next_sweep = now + _SWEEP_EVERY_S
         return delivered or changed or self._has_batch_news
 
@@ -294,9 +295,9 @@ class Worker:
             return False
         changed = {change.key for change in news if change.topic == "batches"}
         for batch_id in changed:
-            self._services.wakes.wake(batch_id)
+            self._services.wakes.tell(batch_id, "changed")
         for nudge in (change for change in news if change.topic == "nudges"):
-            self._services.wakes.nudge(nudge.key)
+            self._services.wakes.tell(nudge.key, "nudged")
         by_hand = [c for c in news if c.topic in {"targets", "palettes"} or c.key == "*"]
         if by_hand:
             self._planner.forget()
@@ -318,21 +319,6 @@ class Worker:
     def _standstill(self, plan: Plan) -> Standstill:
         with self._services.store.read() as connection:
             return Standstill(plan.blocked, explain_standstill(connection))
-
-    def _sweep_journal(self) -> None:
-        """Delete finished workflows past their age; what they did is in the store."""
-        before: datetime = self._services.now() - self._keep_journal
-        while True:
-            old = DBOS.list_workflows(
-                status=TERMINAL,
-                completed_before=before.isoformat(),
-                limit=10,
-                load_input=False,
-                load_output=False,
-            )
-            if not old:
-                return
-            DBOS.delete_workflows([status.workflow_id for status in old])
 
 
 def _for_one(services: Services, tenure: Tenure) -> Services:

@@ -237,6 +237,12 @@ def list_open_batch_ids(connection: Connection) -> list[str]:
     return list(connection.execute(query.order_by(batches.c.created_at)).scalars())
 
 
+def list_providers_at_work(connection: Connection) -> set[str]:
+    """Return the providers of all batches that are under way."""
+    query = sa.select(batches.c.provider).where(batches.c.state.in_(WORKING_STAGES))
+    return set(connection.execute(query.distinct()).scalars())
+
+
 def open_requests_of_model(connection: Connection, provider: str, model: str) -> int:
     """Return how many requests wait at a model, over all runs and prompt versions."""
     query = sa.select(sa.func.sum(batches.c.request_count)).where(
