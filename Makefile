@@ -11,9 +11,6 @@ SPARK_READY := $(if $(shell command -v java 2>/dev/null),$(VENV)/.ready-spark)
 DEMO_HOME   ?= .demo
 # Hundreds of processes start in the tests: none of them should compile what another has compiled.
 unexport PYTHONDONTWRITEBYTECODE
-# What must hold on both databases; the first is quick enough for every run of the tests.
-ON_BOTH     := tests/store tests/pipeline
-ON_POSTGRES ?= tests/store tests/pipeline tests/cli tests/durability
 # A file stays together, so that what it sets up (a server, Spark, a browser) is set up once; files go
 # in order, for the long ones have few tests and would come last.
 # One process more than there are cores: many tests wait for others that they have killed.
@@ -21,7 +18,7 @@ IN_PARALLEL := -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --dist loadfil
 
 .PHONY: help
 help:  ## show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 # The stamp is touched last, so a set-up that was cut off starts again.
 $(READY): requirements/bootstrap.txt requirements/dev.txt pyproject.toml
@@ -55,15 +52,12 @@ browser:
 	    chromium fonts-noto-color-emoji fonts-wqy-zenhei >/dev/null || true; fi
 
 .PHONY: test
-test: $(READY) $(SPARK_READY) browser  ## set up, then run the tests; what keeps data also on PostgreSQL
+test: $(READY) $(SPARK_READY) browser  ## set up, then run the tests, every home on SQLite
 	$(BIN)/python -m pytest $(IN_PARALLEL) $(ARGS)
-ifndef ARGS
-	$(BIN)/python -m pytest $(IN_PARALLEL) --database postgresql $(ON_BOTH)
-endif
 
-.PHONY: postgres
-postgres: $(READY)  ## the tests of everything that keeps data, on PostgreSQL
-	$(BIN)/python -m pytest $(IN_PARALLEL) --database postgresql $(ON_POSTGRES) $(ARGS)
+.PHONY: test-postgres
+test-postgres: $(READY) $(SPARK_READY) browser  ## the same tests, every home on a PostgreSQL server
+	$(BIN)/python -m pytest $(IN_PARALLEL) --database postgresql $(ARGS)
 
 .PHONY: lint
 lint: $(READY) $(SPARK_READY)  ## formatting, lint, types, import layers
@@ -73,7 +67,7 @@ lint: $(READY) $(SPARK_READY)  ## formatting, lint, types, import layers
 	$(BIN)/lint-imports
 
 .PHONY: check
-check: lint test  ## everything CI checks
+check: lint test test-postgres  ## everything CI checks, but for `make audit`
 
 .PHONY: torture
 torture: $(READY)  ## every fault, every bad day, many kills; writes docs/reliability.md

@@ -16,8 +16,8 @@ from grabient_ops.cli.main import app
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SHELL = {"sh", "console", ""}
 _COMMAND = re.compile(r"(?:^\$ |^)grabient-ops (.*)", re.MULTILINE)
-_MAKE_IN_FENCE = re.compile(r"^(?:\$ )?make ([a-z]+)", re.MULTILINE)
-_MAKE_IN_PROSE = re.compile(r"`make ([a-z]+)")
+_MAKE_IN_FENCE = re.compile(r"^(?:\$ )?make ([a-z-]+)", re.MULTILINE)
+_MAKE_IN_PROSE = re.compile(r"`make ([a-z-]+)")
 
 
 def test_the_help_in_the_readme_is_what_help_prints(root: Path) -> None:
@@ -43,7 +43,7 @@ def test_every_command_that_a_page_shows_exists_with_its_options(pages: list[Pat
 
 def test_every_make_target_that_a_page_names_exists(root: Path, pages: list[Path]) -> None:
     makefile = (root / "Makefile").read_text()
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     named = {target for page in pages for target in _named_targets(page.read_text())}
 
     assert {"demo", "test"} <= named
