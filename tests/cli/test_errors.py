@@ -47,6 +47,19 @@ def test_rows_can_be_filtered_and_paged(ops: "Ops", options: list[str], seeds: l
 
 
 @pytest.mark.usefixtures("failures")
+def test_a_stage_without_failures_is_said_to_have_none(ops: "Ops") -> None:
+    ran = ops("errors", "--class", "refused")
+
+    assert ran.code == 0
+    assert f"refused: {MODEL}, run 1" in ran.out
+    assert ran.err.splitlines() == ["1 failures of tagging", "0 failures of refinement"]
+
+
+def test_failures_cannot_be_followed_from_before_the_first(ops: "Ops") -> None:
+    assert ops("errors", "--after", "-1").code == 2
+
+
+@pytest.mark.usefixtures("failures")
 def test_rows_hold_the_raw_text_and_people_see_no_control_characters(ops: "Ops") -> None:
     row = ops("errors", "--json").json()[2]
     shown = ops("errors", "--class", "unparsable").out

@@ -55,7 +55,7 @@ def list_(
         int | None, typer.Option(min=1, help="How many; default: 50, with --json all.")
     ] = None,
     after: Annotated[
-        int, typer.Option(metavar="ID", help="Begin after this failure of the stage.")
+        int, typer.Option(min=0, metavar="ID", help="Begin after this failure of the stage.")
     ] = 0,
     as_json: Json = False,
 ) -> None:
@@ -173,8 +173,10 @@ def _stages(kind: str | None, after: int) -> Sequence[str]:
 def _print_errors(stage: str, errors: "Sequence[StoredError]", limit: int | None) -> None:
     for error in errors:
         _print_error(error)
-    more = f"; --kind {stage} --after {errors[-1].id} shows what follows"
-    warn(f"{len(errors):,} failures of {stage}{more if len(errors) == limit else ''}")
+    more = ""
+    if errors and len(errors) == limit:
+        more = f"; --kind {stage} --after {errors[-1].id} shows what follows"
+    warn(f"{len(errors):,} failures of {stage}{more}")
 
 
 def _print_error(error: "StoredError") -> None:
