@@ -212,6 +212,14 @@ def test_a_report_by_anything_else_is_wrong_usage(ops: "Ops") -> None:
     assert "'provider', 'model', 'run', 'prompt-version', 'palette'" in ran.err
 
 
+@pytest.mark.parametrize("options", [[], ["--json"], ["--by", "provider"]])
+def test_cost_alone_means_the_report(ops: "Ops", options: list[str]) -> None:
+    ran = ops("cost", *options)
+
+    assert ran.code == 0
+    assert ran == ops("cost", "report", *options)
+
+
 def test_the_report_of_an_empty_home_is_all_zero(ops: "Ops") -> None:
     document = json.loads(ops("cost", "report", "--json").out)
 

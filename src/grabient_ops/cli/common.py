@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typing_extensions import override
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,6 +16,19 @@ if TYPE_CHECKING:
 
 _PIPE_WIDTH = 160
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+
+
+def group_meaning(command: str) -> type[TyperGroup]:
+    """Make a group that means one of its commands when it stands alone, or with options only."""
+
+    class Group(TyperGroup):
+        @override
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+                args = [command, *args]
+            return super().parse_args(ctx, args)
+
+    return Group
 
 
 def open_app() -> "App":

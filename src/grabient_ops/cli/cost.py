@@ -13,6 +13,7 @@ from grabient_ops.cli.budgets import (
 )
 from grabient_ops.cli.common import (
     Json,
+    group_meaning,
     open_app,
     print_json,
     print_line,
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from grabient_ops.pipeline.limits import Limit
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="What passes will cost, and what they did."
+    cls=group_meaning("report"),
+    rich_markup_mode=None,
+    help="What passes will cost, and what they did.",
 )
 _Dimension = Literal["provider", "model", "run", "prompt-version", "palette"]
 _COLUMNS = ["#answers", "#input tokens", "#output tokens", "#cost", "#standard", "#saved"]

@@ -1,13 +1,19 @@
 """`grabient-ops errors`."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from typer.core import TyperGroup
-from typing_extensions import override
 
-from grabient_ops.cli.common import Json, open_app, print_json, print_line, print_table, warn
+from grabient_ops.cli.common import (
+    Json,
+    group_meaning,
+    open_app,
+    print_json,
+    print_line,
+    print_table,
+    warn,
+)
 from grabient_ops.cli.legible import legible
 from grabient_ops.errors import ConfigError
 
@@ -16,18 +22,10 @@ if TYPE_CHECKING:
     from grabient_ops.store.failures import StoredError
 
 
-class _ListByDefault(TyperGroup):
-    """`errors` alone, or with options only, means `errors list`."""
-
-    @override
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
-            args = ["list", *args]
-        return super().parse_args(ctx, args)
-
-
 app = typer.Typer(
-    cls=_ListByDefault, rich_markup_mode=None, help="Look at failures, and have them asked again."
+    cls=group_meaning("list"),
+    rich_markup_mode=None,
+    help="Look at failures, and have them asked again.",
 )
 Class = Annotated[str | None, typer.Option("--class", help="Only this class, e.g. unparsable.")]
 Model = Annotated[str | None, typer.Option(help="Only this model, by the provider's id.")]
