@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
+from grabient_ops.cli.sandbox import sandbox
+from grabient_ops.errors import InputError
 from grabient_ops.sandbox.fault_names import FAULTS
 
 if TYPE_CHECKING:
@@ -61,14 +64,27 @@ def test_as_json_one_line_tells_everything(sandbox_starter: SandboxStarter) -> N
 
 
 def run(*options: str) -> tuple[int, str]:
-    import typer
-
-    from grabient_ops.cli.sandbox import sandbox
-
     app = typer.Typer()
     app.command()(sandbox)
     result = CliRunner().invoke(app, options)
     return result.exit_code, " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("options", [("--port", "-1"), ("--port", "65536"), ("--latency-s", "inf")])
+def test_a_number_that_means_nothing_is_a_usage_error(options: tuple[str, str]) -> None:
+    code, output = run(*options)
+
+    assert code == 2
+    assert options[0] in output
+
+
+@pytest.mark.parametrize("content", ["no database", None])
+def test_a_state_that_is_none_is_refused_in_a_sentence(tmp_path: Path, content: str | None) -> None:
+    state = tmp_path / "state"
+    state.mkdir() if content is None else state.write_text(content)
+
+    with pytest.raises(InputError, match="nothing can be remembered in"):
+        sandbox(port=0, state=state)
 
 
 def test_an_unknown_fault_is_a_usage_error_that_lists_the_known_ones() -> None:

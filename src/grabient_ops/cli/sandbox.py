@@ -1,6 +1,7 @@
 """`grabient-ops sandbox`: the four batch APIs on loopback."""
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,9 @@ from grabient_ops.sandbox.fault_names import FAULTS
 
 def sandbox(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 4010,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = 4010,
     seed: Annotated[int, typer.Option(help="Decides every answer and every fault.")] = 0,
     latency_s: Annotated[
         float, typer.Option(min=0, help="Seconds from a batch's creation to its end.")
@@ -47,6 +50,8 @@ def sandbox(
     from grabient_ops.sandbox.server import Setup, listen, serve
     from grabient_ops.sandbox.webhooks import read_receiver
 
+    if math.isinf(latency_s):
+        raise typer.BadParameter("use the fault `stuck` instead", param_hint="--latency-s")
     try:
         rates = parse_faults(fault or [])
     except InputError as error:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import sqlite3
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
@@ -96,12 +97,19 @@ def serve(
     seed = setup.seed
     with ExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory(prefix="sandbox-"))
-        memory = State(setup.state or Path(folder) / "state")
+        memory = _remember(setup.state or Path(folder) / "state")
         stack.callback(memory.close)
         faults = Faults(memory, seed, setup.rates)
         core = Core(memory, faults, seed=seed, latency_s=setup.latency_s)
         beside = [announce_ends(core, setup.receiver)] if setup.receiver else []
         asyncio.run(_run(SandboxApp(core), listener, on_ready, beside, watch_parent=watch_parent))
+
+
+def _remember(path: Path) -> State:
+    try:
+        return State(path)
+    except (sqlite3.Error, OSError) as error:
+        raise InputError(f"nothing can be remembered in {path}: {error}") from error
 
 
 def listen(host: str, port: int) -> socket.socket:
