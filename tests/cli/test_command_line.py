@@ -1,5 +1,6 @@
 """What holds for every command."""
 
+import os
 import re
 import subprocess
 import sys
@@ -83,6 +84,19 @@ def test_help_in_a_clean_interpreter_loads_no_heavy_module(words: list[str]) -> 
 
     assert ran.stdout
     assert HEAVY.isdisjoint(ran.stderr.splitlines())
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_closed_standard_stream_ends_no_command(tmp_path: Path, closed: str) -> None:
+    program = f'exec "$0" -m grabient_ops status --json {closed}'
+    environment = {**os.environ, "GRABIENT_OPS_HOME": str(tmp_path)}
+
+    ran = subprocess.run(
+        ["/bin/sh", "-c", program, sys.executable], check=True, capture_output=True, env=environment
+    )
+
+    assert ran.stderr == b""
+    assert bool(ran.stdout) is (closed != ">&-")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The command line: every command, and how errors end."""
 
+import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -89,6 +91,7 @@ def options(
 
 def main() -> None:
     """Run a command; exit 0 when done, 1 with one line on stderr when not, 2 on wrong usage."""
+    _open_closed_streams()
     try:
         app()
     except BrokenPipeError:
@@ -103,6 +106,17 @@ def main() -> None:
         known = isinstance(error, GrabientError)
         more = "" if known else f"unexpected {type(error).__name__}, --debug shows where: "
         sys.exit(_say(f"{more}{error}"))
+
+
+def _open_closed_streams() -> None:
+    """Lead standard streams that the caller has closed nowhere.
+
+    Else the next file that is opened, such as the database, would get the number of one, and what
+    a library writes to stderr would end up in it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for good
 
 
 def _say(text: str) -> int:
