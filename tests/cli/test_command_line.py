@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Ops
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text() + "\n##"
-WITHOUT_JSON = {"worker"}
 HEAVY = {
     "openai", "anthropic", "google.genai", "groq", "duckdb", "dbos", "sqlalchemy", "numpy",
     "rich", "alembic", "orjson", "msgspec", "starlette", "uvicorn",
@@ -67,7 +66,7 @@ def test_every_option_is_documented(name: str) -> None:
 def test_every_command_has_json(name: str) -> None:
     options = {option for parameter in COMMANDS[name].params for option in parameter.opts}
 
-    assert ("--json" in options) is (name not in WITHOUT_JSON)
+    assert "--json" in options
 
 
 @pytest.mark.parametrize("words", [["--help"], ["palettes", "--help"], ["--version"]])

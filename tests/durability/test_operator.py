@@ -1,5 +1,6 @@
 """What an operator does to a pass while it runs, by the command line and against the sandbox."""
 
+import json
 import signal
 import subprocess
 import time
@@ -101,7 +102,7 @@ def test_one_worker_at_a_time_reaches_the_target_without_further_commands(
     monkeypatch.delenv(SERVER_VARIABLE, raising=False)
     sandbox = started(0.2)
     home = _home(tmp_path, sandbox, 3)
-    worker = home.start("worker")
+    worker = home.start("worker", "--json")
     processes.append(worker)
     _until((home.path / "worker.lock").exists)
 
@@ -112,7 +113,8 @@ def test_one_worker_at_a_time_reaches_the_target_without_further_commands(
     _until(lambda: not home.rows("SELECT 1 FROM batches WHERE ended_at IS NULL"))
 
     worker.send_signal(signal.SIGTERM)
-    _, errors = worker.communicate(timeout=10)
+    told, errors = worker.communicate(timeout=10)
+    assert json.loads(told) == {"home": str(home.path), "pid": worker.pid}
     assert worker.returncode == 0
     assert errors.splitlines()[-1].startswith("stopped; 0 batches go on")
 

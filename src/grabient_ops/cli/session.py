@@ -48,8 +48,12 @@ def work_until_done(app: "App") -> None:
             return
 
 
-def work_until_stopped(app: "App") -> None:
+def work_until_stopped(app: "App", *, on_start: Callable[[], None]) -> None:
     """Work until SIGINT or SIGTERM.
+
+    Args:
+        app: whose home is worked on.
+        on_start: called once the home is this process's own.
 
     Raises:
         StoreError: another worker holds the home.
@@ -57,6 +61,7 @@ def work_until_stopped(app: "App") -> None:
     from grabient_ops.analytics.follower import start_follower
 
     with app.hold_home():
+        on_start()
         # It ends with this process, after a last look at what is new.
         start_follower(app.settings.home, app.settings.store_url)
         _work(app, until_done=False)
