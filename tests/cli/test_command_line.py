@@ -107,6 +107,25 @@ def test_unknown_words_are_wrong_usage(ops: "Ops", words: list[str]) -> None:
     assert (ran.code, ran.out) == (2, "")
 
 
+_NUMBERS = [
+    (name, option.opts[0])
+    for name, command in COMMANDS.items()
+    for option in command.params
+    if option.type_descriptor.annotation in (int, list[int]) and option.name != "seed"
+]
+
+
+@pytest.mark.parametrize(("name", "option"), _NUMBERS)
+@pytest.mark.parametrize("number", ["-1", "99999999999999999999"])
+def test_a_number_that_is_out_of_range_is_wrong_usage(
+    ops: "Ops", name: str, option: str, number: str
+) -> None:
+    ran = ops(*name.split(), option, number)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert option in ran.err
+
+
 @pytest.mark.parametrize(
     "words",
     [["status"], ["palettes", "list"], ["errors"], ["batches", "list"], ["prompts", "list"]],

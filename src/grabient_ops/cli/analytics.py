@@ -8,7 +8,7 @@ import typer
 
 from grabient_ops.cli import model_questions, questions
 from grabient_ops.cli.asking import catch_up, lake_of, refresh, refresh_refined
-from grabient_ops.cli.common import Json, open_app, print_json, print_line, print_table, warn
+from grabient_ops.cli.common import MOST, Json, open_app, print_json, print_line, print_table, warn
 from grabient_ops.cli.convergence import convergence
 from grabient_ops.cli.legible import legible
 
@@ -53,9 +53,9 @@ app.command()(model_questions.errors)
 @app.command()
 def sql(
     statement: Annotated[str, typer.Argument(help="One SELECT; `-` reads it from stdin.")],
-    rows: Annotated[int, typer.Option(min=1, help="How many rows at most.")] = 1000,
+    rows: Annotated[int, typer.Option(min=1, max=MOST, help="How many rows at most.")] = 1000,
     timeout_s: Annotated[float, typer.Option(min=0.1, help="Seconds it may take.")] = 10.0,
-    memory_mb: Annotated[int, typer.Option(min=64, help="Memory it may take.")] = 1024,
+    memory_mb: Annotated[int, typer.Option(min=64, max=MOST, help="Memory it may take.")] = 1024,
     as_json: Json = False,
 ) -> None:
     """Run one SELECT over the warehouse; it can change and see nothing else."""

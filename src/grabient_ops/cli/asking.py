@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
-from grabient_ops.cli.common import open_app, warn
+from grabient_ops.cli.common import MOST, open_app, warn
 from grabient_ops.cli.legible import legible
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ Models = Annotated[
     list[str] | None, typer.Option("--model", help="Only this model; may be repeated.")
 ]
 Runs = Annotated[
-    list[int] | None, typer.Option("--run", min=1, help="Only this run; may be repeated.")
+    list[int] | None, typer.Option("--run", min=1, max=MOST, help="Only this run; may be repeated.")
 ]
 Sources = Annotated[
     list[str] | None,

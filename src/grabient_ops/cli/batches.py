@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from grabient_ops.cli.common import Json, open_app, print_json, print_line, print_table
+from grabient_ops.cli.common import MOST, Json, open_app, print_json, print_line, print_table
 from grabient_ops.cli.legible import legible
 from grabient_ops.errors import InputError
 
@@ -25,7 +25,7 @@ def list_(
     ] = None,
     provider: Annotated[str | None, typer.Option(help="Only this provider.")] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="How many; default: 50, with --json all.")
+        int | None, typer.Option(min=1, max=MOST, help="How many; default: 50, with --json all.")
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from grabient_ops.app import App
 
 _PIPE_WIDTH = 160
+MOST = 2**31 - 1
+"""The largest number of rows, or of a row, that an option takes; databases refuse far larger."""
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 

@@ -12,6 +12,7 @@ from grabient_ops.cli.budgets import (
     read_budget,
 )
 from grabient_ops.cli.common import (
+    MOST,
     Json,
     group_meaning,
     open_app,
@@ -45,7 +46,9 @@ def estimate(
     provider: Annotated[
         list[str] | None, typer.Option(help="Only this provider's models; may be repeated.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only so many palettes.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, max=MOST, help="Only so many palettes.")
+    ] = None,
     budget: Budget = None,
     refine: Annotated[
         bool, typer.Option("--refine", help="Of refining what is tagged, by one model.")
@@ -73,7 +76,8 @@ def estimate(
 def report(
     by: Annotated[_Dimension, typer.Option(help="What the rows stand for.")] = "model",
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Rows, the dearest; default: 50, with --json all.")
+        int | None,
+        typer.Option(min=1, max=MOST, help="Rows, the dearest; default: 50, with --json all."),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from grabient_ops.cli.common import Json, open_app, print_json
+from grabient_ops.cli.common import MOST, Json, open_app, print_json
 from grabient_ops.errors import ConfigError, GrabientError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def demo(
-    palettes: Annotated[int, typer.Option(min=1, help="How many palettes.")] = 24,
+    palettes: Annotated[int, typer.Option(min=1, max=MOST, help="How many palettes.")] = 24,
     runs: Annotated[int, typer.Option(min=1, max=1000, help="How often each model tags each.")] = 2,
     seed: Annotated[int, typer.Option(help="Decides every answer of the sandbox.")] = 0,
     as_json: Json = False,

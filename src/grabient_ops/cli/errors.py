@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from grabient_ops.cli.common import (
+    MOST,
     Json,
     group_meaning,
     open_app,
@@ -30,7 +31,7 @@ app = typer.Typer(
 Class = Annotated[str | None, typer.Option("--class", help="Only this class, e.g. unparsable.")]
 Model = Annotated[str | None, typer.Option(help="Only this model, by the provider's id.")]
 Provider = Annotated[str | None, typer.Option(help="Only this provider.")]
-Run = Annotated[int | None, typer.Option(min=1, help="Only this run.")]
+Run = Annotated[int | None, typer.Option(min=1, max=MOST, help="Only this run.")]
 Batch = Annotated[str | None, typer.Option(help="Only this batch; its beginning will do.")]
 KIND_NAMES = ("tagging", "refinement")
 Kind = Annotated[
@@ -50,10 +51,11 @@ def list_(
     batch: Batch = None,
     kind: Kind = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="How many; default: 50, with --json all.")
+        int | None, typer.Option(min=1, max=MOST, help="How many; default: 50, with --json all.")
     ] = None,
     after: Annotated[
-        int, typer.Option(min=0, metavar="ID", help="Begin after this failure of the stage.")
+        int,
+        typer.Option(min=0, max=MOST, metavar="ID", help="Begin after this failure of the stage."),
     ] = 0,
     as_json: Json = False,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grabient_ops.cli.common import Json, console, open_app, print_json, print_line, warn
+from grabient_ops.cli.common import MOST, Json, console, open_app, print_json, print_line, warn
 from grabient_ops.cli.legible import legible
 from grabient_ops.errors import GrabientError
 
@@ -26,7 +26,9 @@ def _group() -> None:
 
 @app.command()
 def generate(
-    limit: Annotated[int | None, typer.Option(min=1, help="Make at most so many.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, max=MOST, help="Make at most so many.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make the pictures that are missing, and keep them in the home or in a bucket."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from grabient_ops.cli.common import Json, console, open_app, print_json, print_line, warn
+from grabient_ops.cli.common import MOST, Json, console, open_app, print_json, print_line, warn
 from grabient_ops.cli.legible import legible
 from grabient_ops.errors import InputError
 
@@ -164,7 +164,7 @@ class _Report:
 @app.command("list")
 def list_(
     limit: Annotated[
-        int | None, typer.Option(min=1, help="How many; default: 50, with --json all.")
+        int | None, typer.Option(min=1, max=MOST, help="How many; default: 50, with --json all.")
     ] = None,
     after: Annotated[str, typer.Option(metavar="SEED", help="Begin after this seed.")] = "",
     as_json: Json = False,

@@ -24,7 +24,7 @@ from grabient_ops.cli.asking import (
     percent,
     selection,
 )
-from grabient_ops.cli.common import Json, print_json, print_line, print_table
+from grabient_ops.cli.common import MOST, Json, print_json, print_line, print_table
 from grabient_ops.cli.legible import legible
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 _LINES = 30
 _CERTAIN = 0.05
-Limit = Annotated[int | None, typer.Option(min=1, help="How many; default: 30, with --json all.")]
+Limit = Annotated[
+    int | None, typer.Option(min=1, max=MOST, help="How many; default: 30, with --json all.")
+]
 
 
 def consensus(
@@ -164,7 +166,7 @@ def versions(
     new: Annotated[str | None, typer.Argument(help="Another one, to compare it with.")] = None,
     category: Category = None,
     min_votes: Annotated[
-        int, typer.Option(min=1, help="Compare tags with at least so many votes.")
+        int, typer.Option(min=1, max=MOST, help="Compare tags with at least so many votes.")
     ] = 5,
     limit: Limit = None,
     model: Models = None,

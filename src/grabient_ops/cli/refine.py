@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from grabient_ops.cli.budgets import Budget, NoBudget, place, print_estimate, read_budget
-from grabient_ops.cli.common import Json, open_app, print_json, print_line
+from grabient_ops.cli.common import MOST, Json, open_app, print_json, print_line
 from grabient_ops.cli.tag import wait_until_done
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ def refine(
         typer.Option(help="Sum up the answers to this prompt version; may be repeated."),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only so many palettes, those with most answers.")
+        int | None,
+        typer.Option(min=1, max=MOST, help="Only so many palettes, those with most answers."),
     ] = None,
     runs: Annotated[int, typer.Option(min=1, max=100, help="How often each is refined.")] = 1,
     pictures: Annotated[bool, typer.Option(help="Show the model each palette's picture.")] = True,

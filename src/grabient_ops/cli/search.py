@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from grabient_ops.cli.asking import refresh_refined
-from grabient_ops.cli.common import Json, open_app, print_json, print_line
+from grabient_ops.cli.common import MOST, Json, open_app, print_json, print_line
 from grabient_ops.cli.legible import legible
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ _TAGS = ("dominant_colors", "mood", "associations")
 
 def search(
     text: Annotated[str, typer.Argument(help="What it should be like: `calm misty morning`.")],
-    limit: Annotated[int, typer.Option(min=1, help="How many palettes at most.")] = 10,
+    limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many palettes at most.")] = 10,
     as_json: Json = False,
 ) -> None:
     """Find refined palettes by meaning, the closest first."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from grabient_ops.cli.budgets import Budget, NoBudget, place, print_estimate, read_budget
-from grabient_ops.cli.common import Json, open_app, print_json, print_line
+from grabient_ops.cli.common import MOST, Json, open_app, print_json, print_line
 
 if TYPE_CHECKING:
     from grabient_ops.app import App
@@ -22,7 +22,7 @@ def tag(
         list[str] | None, typer.Option(help="Only this provider's models; may be repeated.")
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only so many palettes, oldest first.")
+        int | None, typer.Option(min=1, max=MOST, help="Only so many palettes, oldest first.")
     ] = None,
     adaptive: Annotated[
         bool, typer.Option("--adaptive", help="Leave palettes out once their tags have settled.")

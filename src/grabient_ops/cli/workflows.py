@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from grabient_ops.cli.common import Json, open_app, print_json, print_line, print_table
+from grabient_ops.cli.common import MOST, Json, open_app, print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from grabient_ops.pipeline.recovery import Workflow, WorkflowStep
@@ -21,7 +21,7 @@ def list_(
         str | None,
         typer.Option(help="running, 'waiting to start', over_budget, done, failed or canceled."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many, newest first.")] = 50,
     as_json: Json = False,
 ) -> None:
     """List workflows, newest first."""
