@@ -14,7 +14,7 @@ from grabient_ops.sandbox.intake import Request, read_requests, read_schemas
 from grabient_ops.sandbox.lifecycle import ANSWERED, MISSING, REJECTED, Progress
 from grabient_ops.sandbox.personas.shape import Shape
 from grabient_ops.sandbox.personas.talk import Answer
-from grabient_ops.sandbox.personas.voice import Voice
+from grabient_ops.sandbox.personas.voice import Question, Voice
 from grabient_ops.sandbox.state import Batch
 
 _CHUNK = 500
@@ -72,23 +72,35 @@ class _Speaker:
     """Answers the requests of one batch, as far as they have an answer."""
 
     def __init__(self, batch: Batch, seen: Progress, schemas: list[JsonObject]) -> None:
-        self._seen, self._fates = seen, batch.fates
-        self._voice = Voice(batch.model, batch.salt)
+        self._seen, self._batch = seen, batch
+        self._voices: dict[str, Voice] = {}
         self._shapes = list(map(Shape, schemas))
         self._no_shape = Shape(None)
 
     def answers(self, chunk: list[Line]) -> dict[int, Answer]:
         """The answers to those requests that have one, by position."""
-        questions = [
-            (index, request.ask, self._shape(request.schema))
-            for index, request in chunk
-            if request.ask and self._is_answered(index)
-        ]
-        places = (place for place, _, _ in questions)
-        return dict(zip(places, self._voice.answers(questions), strict=True))
+        asked: dict[str, list[Question]] = {}
+        for index, request in chunk:
+            if request.ask and self._is_answered(index):
+                model = request.ask.model or self._batch.model
+                question = (index, request.ask, self._shape(request.schema))
+                asked.setdefault(model, []).append(question)
+        return {
+            question[0]: answer
+            for model, questions in asked.items()
+            for question, answer in zip(
+                questions, self._voice(model).answers(questions), strict=True
+            )
+        }
+
+    def _voice(self, model: str) -> Voice:
+        if model not in self._voices:
+            self._voices[model] = Voice(model, self._batch.salt)
+        return self._voices[model]
 
     def _is_answered(self, index: int) -> bool:
-        return index < self._seen.reached and self._fates[index : index + 1] == ANSWERED
+        fate = self._batch.fates[index : index + 1]
+        return index < self._seen.reached and fate == ANSWERED
 
     def _shape(self, schema: int | None) -> Shape:
         return self._no_shape if schema is None else self._shapes[schema]

@@ -22,6 +22,7 @@ class Ask:
         shows_thoughts: whether a summary of the reasoning is wanted too.
         more_keys: keys that the instructions ask for besides the ten fields.
         pictures: how many are shown.
+        model: who is asked, where requests of one batch may differ; empty means the batch's.
     """
 
     text: str
@@ -34,6 +35,7 @@ class Ask:
     shows_thoughts: bool = False
     more_keys: Sequence[str] = ()
     pictures: int = 0
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,7 @@ class MessagesDialect:
             thinking_budget=thinking.get("budget_tokens"),
             more_keys=more_keys("\n".join(instructions)),
             pictures=pictures.count(contents, "image"),
+            model=body["model"],
         )
 
     def answered(self, key: str, answer: Answer, place: Place) -> JsonObject:
