@@ -153,7 +153,7 @@ def _spoil(rows: list[bytes], batch: Batch, *, first: bool) -> list[bytes]:
         rows.append(_GARBAGE)
     if "reorder" in faults:
         Random(batch.salt).shuffle(rows)  # noqa: S311 - a repeatable disorder, not a secret
-    elif batch.provider in _UNTIDY:
+    elif batch.provider in _UNTIDY and not batch.sent.get("inline"):
         for i in range(0, len(rows) - 1, 4):
             rows[i], rows[i + 1] = rows[i + 1], rows[i]
     return rows

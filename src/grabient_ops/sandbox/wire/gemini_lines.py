@@ -38,8 +38,8 @@ class GeminiDialect:
         return None
 
     def key(self, line: JsonObject) -> str:
-        """Return the `key`, which inline requests carry in their metadata."""
-        return str(line.get("key") or (line.get("metadata") or {}).get("key") or "")
+        """Return the `key`."""
+        return str(line.get("key") or "")
 
     def body(self, line: JsonObject) -> JsonObject:
         """Return the request with camelCase names."""

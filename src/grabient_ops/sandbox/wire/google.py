@@ -118,7 +118,7 @@ class GoogleWire:
         requests = (config.get("requests") or {}).get("requests")
         if not isinstance(requests, list) or not requests:
             raise ApiError(400, "batch.inputConfig: exactly one of fileName, requests is required.")
-        content = b"".join(orjson.dumps(one, option=orjson.OPT_APPEND_NEWLINE) for one in requests)
+        content = _numbered(requests)
         if len(content) > limits.MOST_INLINE_BYTES:
             raise ApiError(413, "Request payload size exceeds the limit: 20 MB.")
         self.core.state.blob(batch_id).write_bytes(content)
@@ -220,9 +220,35 @@ class GoogleWire:
         }
 
     def _inline(self, batch: Batch) -> list[JsonObject]:
+        """Give every answer the metadata of its request; there is no other way to tell them."""
+        requests = map(orjson.loads, self.core.state.blob(batch.id).read_bytes().splitlines())
+        metadata = {one["key"]: one.get("metadata") for one in requests}
         chunks = result_file(self.core, batch, _DIALECT, "all")
-        rows = [orjson.loads(row) for row in b"".join(chunks).splitlines()]
-        return [row | {"metadata": {"key": row.pop("key")}} for row in rows]
+        rows = filter(None, map(_whole, b"".join(chunks).splitlines()))
+        return [row | _about(row.pop("key"), metadata) for row in rows]
+
+
+def _numbered(requests: list[Any]) -> bytes:
+    """Write inline requests as lines of a file; they have no key, so their place becomes it."""
+    lines = [
+        one | {"key": str(place)} if isinstance(one, dict) else one
+        for place, one in enumerate(requests)
+    ]
+    return b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines)
+
+
+def _whole(row: bytes) -> JsonObject | None:
+    """Read a row of results; inside an answer there are no torn ones."""
+    try:
+        found: JsonObject = orjson.loads(row)
+    except orjson.JSONDecodeError:
+        return None
+    return found
+
+
+def _about(key: str, metadata: JsonObject) -> JsonObject:
+    found = metadata.get(key, {"key": key})
+    return {} if found is None else {"metadata": found}
 
 
 async def _read_batch(request: Request) -> JsonObject:
