@@ -121,6 +121,11 @@ def test_more_than_fifty_thousand_requests_fail_the_batch(
     [
         ({"temperature": 2.1}, "temperature"),
         ({"temperature": "hot"}, "temperature"),
+        ({"top_p": 1.1}, "top_p"),
+        ({"presence_penalty": -2.1}, "presence_penalty"),
+        ({"frequency_penalty": 2.1}, "frequency_penalty"),
+        ({"n": 0}, "n"),
+        ({"reasoning_effort": "extreme"}, "reasoning_effort"),
         ({"top_k": 5}, "top_k"),
         ({"stream": True}, "stream"),
         ({"messages": []}, "messages"),
@@ -150,6 +155,25 @@ def test_a_wrong_request_gets_400_in_the_error_file(
     assert rows["bad"]["response"]["status_code"] == 400
     assert rows["bad"]["error"] is None
     assert rows["bad"]["response"]["body"]["error"]["param"] == param
+
+
+@pytest.mark.parametrize(
+    ("temperature", "code"),
+    [
+        (-0.1, "decimal_below_min_value"),
+        (2.1, "decimal_above_max_value"),
+        ("1", "invalid_type"),
+    ],
+)
+def test_a_temperature_is_refused_with_the_reason(
+    chat: ChatDriver, temperature: object, code: str
+) -> None:
+    batch_id = chat.submit(1, temperature=temperature)
+    chat.finish(batch_id)
+
+    (row,) = map(json.loads, chat.lines(batch_id))
+
+    assert row["response"]["body"]["error"]["code"] == code
 
 
 @pytest.mark.parametrize(
@@ -215,6 +239,8 @@ def test_an_ended_batch_cannot_be_cancelled(chat: ChatDriver) -> None:
     [
         ({"temperature": 0.8}, "invalid_request_error"),
         ({"max_tokens": 0}, "invalid_request_error"),
+        ({"system": 5}, "invalid_request_error"),
+        ({"output_config": {"effort": "extreme"}}, "invalid_request_error"),
         ({"surprise": 1}, "invalid_request_error"),
         ({"stream": True}, "invalid_request_error"),
         ({"model": "claude-3-5-haiku-latest"}, "not_found_error"),
@@ -237,11 +263,22 @@ def test_a_wrong_message_request_is_errored_at_the_end(
     assert rows["bad"]["error"]["error"]["type"] == kind
 
 
-@pytest.mark.parametrize(("temperature", "kind"), [(0.8, "answered"), (1.6, "rejected")])
-def test_the_old_api_version_takes_temperatures_up_to_one(
-    messages: AnthropicDriver, temperature: float, kind: str
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"temperature": 0.8}, "answered"),
+        ({"temperature": 1.6}, "rejected"),
+        ({"temperature": -0.1}, "rejected"),
+        ({"top_p": 0.9}, "answered"),
+        ({"top_p": 1.1}, "rejected"),
+        ({"top_k": 5}, "answered"),
+        ({"top_k": -1}, "rejected"),
+    ],
+)
+def test_the_old_api_version_takes_sampling_parameters_in_their_ranges(
+    messages: AnthropicDriver, body: Row, kind: str
 ) -> None:
-    line = messages.line("a", temperature=temperature)
+    line = messages.line("a", **body)
 
     batch_id = messages.create([line], anthropic_version="2023-06-01")
 
@@ -328,6 +365,7 @@ def test_a_deleted_batch_is_gone_but_stays_in_the_ledger(
         {"contents": []},
         {"contents": [{"parts": []}]},
         {"generationConfig": {"temperature": 2.5}},
+        {"generationConfig": {"topP": 1.1}},
         {"generationConfig": {"max_tokens": 5}},
         {"generationConfig": {"responseSchema": {"type": "OBJECT"}}},
         {"system_instruction": "be brief"},

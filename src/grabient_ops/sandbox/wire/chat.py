@@ -15,6 +15,16 @@ ENDPOINT = "/v1/chat/completions"
 _LINE_FIELDS = {"custom_id": str, "method": str, "url": str, "body": dict}
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 _FORMATS = ("text", "json_object", "json_schema")
+_RANGES = {
+    "temperature": (0, 2),
+    "top_p": (0, 1),
+    "presence_penalty": (-2, 2),
+    "frequency_penalty": (-2, 2),
+}
+_EFFORTS = {
+    "openai": ("none", "minimal", "low", "medium", "high", "xhigh", "max"),
+    "groq": ("none", "default", "low", "medium", "high"),
+}
 _UNSUPPORTED = "Unsupported value: '{0}' does not support {1} with this model. {2}"
 _INVALID = "invalid_request_error"
 
@@ -79,7 +89,20 @@ class ChatDialect:
                 return Problem(f"Unrecognized request argument supplied: {name}", _INVALID, name)
         if body.get("stream"):
             return Problem("Streaming is not supported in a batch.", _INVALID, "stream")
-        return self._check_messages(body) or _check_format(body) or self._check_sampling(body)
+        return (
+            self._check_messages(body)
+            or _check_format(body)
+            or self._check_effort(body)
+            or self._check_sampling(body)
+        )
+
+    def _check_effort(self, body: JsonObject) -> Problem | None:
+        known = _EFFORTS[self.provider]
+        effort = body.get("reasoning_effort", known[0])
+        if effort in known:
+            return None
+        text = f"Invalid value: '{effort}'. Supported values are: {', '.join(known)}."
+        return Problem(text, "invalid_value", "reasoning_effort")
 
     def _check_messages(self, body: JsonObject) -> Problem | None:
         messages = body.get("messages")
@@ -98,14 +121,15 @@ class ChatDialect:
     def _check_sampling(self, body: JsonObject) -> Problem | None:
         if self.provider == "openai" and limits.refuses_sampling(body["model"]):
             return _check_reasoning_model(body)
-        temperature = body.get("temperature", 1)
-        if not is_number(temperature, 0, 2):
-            text = f"Invalid 'temperature': expected a number from 0 to 2, but got {temperature}."
-            return Problem(text, "decimal_above_max_value", "temperature")
+        for name, (least, most) in _RANGES.items():
+            problem = _check_range(name, body.get(name, least), least, most)
+            if problem:
+                return problem
         if body.get("max_tokens") and body.get("max_completion_tokens"):
             text = "'max_tokens' and 'max_completion_tokens' cannot be set at the same time."
             return Problem(text, "invalid_parameter_combination", "max_tokens")
-        return _check_limit(body, "max_tokens") or _check_limit(body, "max_completion_tokens")
+        limits_ = ("max_tokens", "max_completion_tokens", "n")
+        return next(filter(None, (_check_limit(body, name) for name in limits_)), None)
 
     def schema(self, body: JsonObject) -> JsonObject | None:
         """Return the schema of `response_format`."""
@@ -237,6 +261,16 @@ def _check_reasoning_model(body: JsonObject) -> Problem | None:
         )
         return Problem(text, "unsupported_parameter", "max_tokens")
     return _check_limit(body, "max_completion_tokens")
+
+
+def _check_range(name: str, value: object, least: float, most: float) -> Problem | None:
+    if is_number(value, least, most):
+        return None
+    text = f"Invalid '{name}': expected a number from {least} to {most}, but got {value!r}."
+    if not is_number(value, float("-inf")):
+        return Problem(text, "invalid_type", name)
+    below = is_number(value, float("-inf"), least)
+    return Problem(text, f"decimal_{'below_min' if below else 'above_max'}_value", name)
 
 
 def _check_limit(body: JsonObject, name: str) -> Problem | None:

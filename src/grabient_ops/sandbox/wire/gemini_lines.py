@@ -151,10 +151,11 @@ def _check_config(config: object) -> Problem | None:
     for name in config:
         if name not in fields.GEMINI_CONFIG:
             return Problem(_UNKNOWN.format(name, "request.generation_config"), "INVALID_ARGUMENT")
-    temperature = config.get("temperature", 1)
-    if not is_number(temperature, 0, 2):
-        text = f"GenerationConfig.temperature: {temperature} is outside of the range [0.0, 2.0]."
-        return Problem(text, "INVALID_ARGUMENT")
+    for name, most in (("temperature", 2.0), ("topP", 1.0)):
+        value = config.get(name, 1)
+        if not is_number(value, 0, most):
+            text = f"GenerationConfig.{name}: {value} is outside of the range [0.0, {most}]."
+            return Problem(text, "INVALID_ARGUMENT")
     limit = config.get("maxOutputTokens", 1)
     if not isinstance(limit, int) or not is_number(limit, 1):
         return Problem("GenerationConfig.max_output_tokens must be positive.", "INVALID_ARGUMENT")

@@ -15,6 +15,7 @@ NO_SAMPLING_SINCE = "2026-10-21"
 
 _SAMPLING = ("temperature", "top_p", "top_k")
 _REFUSED_IN_BATCH = ("stream", "speed")
+_EFFORTS = ("low", "medium", "high", "xhigh", "max")
 _INVALID = "invalid_request_error"
 
 
@@ -70,9 +71,13 @@ class MessagesDialect:
                 f"{given[0]}: this parameter was removed in anthropic-version {NO_SAMPLING_SINCE}"
             )
             return Problem(text, _INVALID, given[0])
-        temperature = body.get("temperature", 1)
-        if not is_number(temperature, 0, 1):
-            return Problem("temperature: range: 0..1", _INVALID, "temperature")
+        for name in ("temperature", "top_p"):
+            if not is_number(body.get(name, 1), 0, 1):
+                return Problem(f"{name}: range: 0..1", _INVALID, name)
+        top_k = body.get("top_k", 0)
+        if not isinstance(top_k, int) or not is_number(top_k, 0):
+            text = "top_k: Input should be greater than or equal to 0"
+            return Problem(text, _INVALID, "top_k")
         return None
 
     def schema(self, body: JsonObject) -> JsonObject | None:
@@ -168,6 +173,8 @@ def _check_max_tokens(body: JsonObject) -> Problem | None:
 
 def _check_messages(body: JsonObject) -> Problem | None:
     messages = body.get("messages")
+    if not isinstance(body.get("system", ""), str | list):
+        return Problem("system: Input should be a valid string or list", _INVALID, "system")
     if not isinstance(messages, list) or not messages:
         return Problem("messages: at least one message is required", _INVALID, "messages")
     for number, message in enumerate(messages):
@@ -225,6 +232,9 @@ def _check_output(body: JsonObject) -> Problem | None:
         return None
     if not isinstance(config, dict) or set(config) - {"format", "effort", "task_budget"}:
         return Problem("output_config: Extra inputs are not permitted", _INVALID, "output_config")
+    if (config.get("effort") or "high") not in _EFFORTS:
+        text = f"output_config.effort: Input should be one of {', '.join(_EFFORTS)}"
+        return Problem(text, _INVALID, "output_config.effort")
     wanted = config.get("format")
     if wanted is None:
         return None
