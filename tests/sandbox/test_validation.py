@@ -18,6 +18,7 @@ from grabient_ops.sandbox.wire import fields
 from grabient_ops.sandbox.wire.chat import ChatDialect
 from grabient_ops.sandbox.wire.gemini_lines import GeminiDialect
 from grabient_ops.sandbox.wire.messages import MessagesDialect
+from tests.sandbox.conftest import ENDPOINT
 
 if TYPE_CHECKING:
     from benchmarks.arena import Sandbox
@@ -217,6 +218,27 @@ def test_a_creation_is_checked_at_once_where_the_api_does(chat: ChatDriver) -> N
     ):
         with pytest.raises(Exception, match=r"Error code: 40[04]"):
             create(**sound | wrong)
+
+
+@pytest.mark.parametrize(("window", "days"), [("24h", 1), ("7d", 7)])
+def test_a_batch_of_groq_expires_at_the_end_of_its_window(
+    drive: Drive, shared_sandbox: Sandbox, window: str, days: int
+) -> None:
+    groq = drive("groq", shared_sandbox.url)
+
+    batch = groq.client.batches.create(
+        input_file_id=groq.file([groq.line("a")]), endpoint=ENDPOINT, completion_window=window
+    )
+
+    assert batch.expires_at - batch.created_at == days * 86_400
+
+
+def test_files_are_listed_by_their_purpose(drive: Drive, shared_sandbox: Sandbox) -> None:
+    openai = drive("openai", shared_sandbox.url)
+    file_id = openai.file([openai.line("a")])
+
+    assert file_id in [file.id for file in openai.client.files.list(purpose="batch")]
+    assert list(openai.client.files.list(purpose="fine-tune")) == []
 
 
 def test_an_upload_needs_purpose_batch(drive: Drive, shared_sandbox: Sandbox) -> None:

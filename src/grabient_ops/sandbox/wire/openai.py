@@ -182,6 +182,7 @@ class OpenAIWire:
             },
             "metadata": batch.sent["metadata"],
             **_times(batch, now.stage, now.ended_at),
+            "expires_at": int(batch.created_at) + _seconds(batch.sent["window"]),
         }
 
     def _errors(self, batch: Batch) -> JsonObject | list[JsonObject]:
@@ -196,7 +197,6 @@ def _times(batch: Batch, stage: Stage, ended_at: float | None) -> JsonObject:
     return {
         "created_at": created,
         "in_progress_at": created if running else None,
-        "expires_at": created + _DAY_S,
         "finalizing_at": ended or created if stage in {Stage.FINALIZING, Stage.COMPLETED} else None,
         "completed_at": ended if stage == Stage.COMPLETED else None,
         "failed_at": ended if stage == Stage.FAILED else None,
@@ -204,6 +204,10 @@ def _times(batch: Batch, stage: Stage, ended_at: float | None) -> JsonObject:
         "cancelling_at": None if batch.cancel_at is None else int(batch.cancel_at),
         "cancelled_at": ended if stage == Stage.CANCELED else None,
     }
+
+
+def _seconds(window: str) -> int:
+    return _DAY_S if window == "24h" else _DAY_S * int(window.removesuffix("d"))
 
 
 def _check_metadata(metadata: object) -> None:

@@ -74,7 +74,8 @@ class OpenAIFiles:
 
     async def listed(self, request: Request) -> Response:
         """Newest first, unless `order=asc`."""
-        files = list(self.core.state.files(self.provider))
+        wanted = request.query_params.get("purpose", "batch") == "batch"
+        files = list(self.core.state.files(self.provider)) if wanted else []
         if request.query_params.get("order") == "asc":
             files.reverse()
         page, more = page_of(request, files, most=10_000, default=10_000)
