@@ -107,6 +107,23 @@ def test_an_id_that_stays_unknown_for_half_an_hour_ends_as_failed(lab: "Lab") ->
     assert end["message"] == "the provider does not know it: openai: no such batch"
 
 
+def test_results_that_come_late_are_waited_for(lab: "Lab") -> None:
+    late = BatchRunning(resultless=True)
+
+    end = _wait(lab, lab.submitted(), late, late, BatchEnded("completed", (OUTPUT,)))
+
+    assert end["files"] == [["output", "file-1"]]
+
+
+def test_results_that_never_come_are_given_up(lab: "Lab") -> None:
+    lab.openai.on_call = lambda _: lab.clock.forward(lab.services.policy.poll_s * 61)
+
+    end = _wait(lab, lab.submitted(), *[BatchRunning(resultless=True)] * 4)
+
+    assert (end["how"], end["files"]) == ("completed", [])
+    assert end["message"] == "it has ended without results"
+
+
 def test_a_state_we_do_not_know_is_shown_and_waited_out(lab: "Lab") -> None:
     batch = lab.submitted()
     shown = []

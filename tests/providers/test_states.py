@@ -191,7 +191,7 @@ RESPONSES = {"responsesFile": "file-out"}
             {**operation("BATCH_STATE_SUCCEEDED"), "response": RESPONSES},
             BatchEnded("completed", (OUTPUT,)),
         ),
-        (operation("BATCH_STATE_SUCCEEDED"), BatchRunning(4, 2)),
+        (operation("BATCH_STATE_SUCCEEDED"), BatchRunning(4, 2, resultless=True)),
         (
             operation("BATCH_STATE_PARTIALLY_SUCCEEDED", output=RESPONSES),
             BatchEnded("completed", (OUTPUT,)),

@@ -22,6 +22,9 @@ _GROWTH = 0.5
 _LONGEST = 20
 _POLLS_AT_ONCE = 16
 """Of one provider: after a start every batch is polled, each poll in a thread of its own."""
+_RESULTLESS_FOR = 120
+"""For how many first waits a batch may have ended without saying where its results are: half an
+hour by default. Results were seen to come late, and some never come."""
 _UNKNOWN_FOR_S = 1800.0
 """How long a provider may not know an id that it has given us (read-after-write lag)."""
 
@@ -36,6 +39,7 @@ class Waiter:
         self._services = services
         self._turns = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(_POLLS_AT_ONCE))
         self._unknown_since: dict[str, float] = {}
+        self._resultless_since: dict[str, float] = {}
 
     async def wait(self, batch_id: str) -> End:
         """Return the end of a batch; asks the provider to cancel when the operator wants that."""
@@ -57,6 +61,9 @@ class Waiter:
                 case BatchRejected():
                     return {"how": "rejected", "files": [], "message": state.reason,
                             "queue_full": state.queue_full}  # fmt: skip
+                case BatchRunning(resultless=True) if self._has_no_results(batch):
+                    return {"how": "completed", "files": [], "queue_full": False,
+                            "message": "it has ended without results"}  # fmt: skip
                 case BatchRunning():
                     batch = self._show(batch, state)
                 case None:
@@ -67,6 +74,11 @@ class Waiter:
             batch, is_nudged = await self._pause(batch, watch, pause_s)
             if is_nudged:
                 since = elapsed()
+
+    def _has_no_results(self, batch: Batch) -> bool:
+        now_s = self._services.elapsed()
+        since_s = self._resultless_since.setdefault(batch.id, now_s)
+        return now_s - since_s > self._services.policy.poll_s * _RESULTLESS_FOR
 
     def _interval_s(self, waited_s: float) -> float:
         """Return the wait after a poll; it grows by half each time, and a restart changes nothing.

@@ -93,12 +93,14 @@ class BatchRunning:
         failed: requests that the provider says have failed.
         canceling: a cancel was accepted and is under way.
         unfamiliar: the provider's state text when we do not know it; treated as running, and shown.
+        resultless: it has ended well, but where the results are is not said, or not yet.
     """
 
     completed: int = 0
     failed: int = 0
     canceling: bool = False
     unfamiliar: str | None = None
+    resultless: bool = False
 
 
 @dataclass(frozen=True, slots=True)

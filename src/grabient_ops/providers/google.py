@@ -5,6 +5,7 @@ The SDK's `BatchJob` drops a batch's progress, error and input file (genai 3.4, 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, assert_never
 from weakref import finalize
@@ -192,7 +193,7 @@ def batch_state(operation: Mapping[str, Any]) -> BatchState:
     files = _files(operation)
     match _state(operation):
         case "SUCCEEDED" | "PARTIALLY_SUCCEEDED" if not files:
-            return _running(operation)
+            return replace(_running(operation), resultless=True)
         case "FAILED" if not files:
             return BatchRejected(
                 _message(operation) or "no reason given", queue_full=_is_queue_full(operation)
