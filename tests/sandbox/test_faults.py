@@ -322,3 +322,10 @@ def test_an_odd_rate_is_refused(text: str) -> None:
 
 def test_a_bare_name_means_always() -> None:
     assert parse_faults(["expire", "stuck=0.25"]) == {"expire": 1.0, "stuck": 0.25}
+
+
+def test_rates_that_are_none_are_refused_in_a_sentence(shared_sandbox: Sandbox) -> None:
+    answer = httpx2.post(f"{shared_sandbox.url}/sandbox/faults", content=b"[]")
+
+    assert answer.status_code == 400
+    assert answer.json() == {"error": "The body of the request must be a JSON object."}

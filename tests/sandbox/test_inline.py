@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 import pytest
 
 from tests.sandbox.conftest import PALETTE
@@ -70,3 +71,33 @@ def test_faults_of_result_files_break_no_answer(
     found = answers(gemini, [{"contents": PALETTE, "metadata": {"n": str(n)}} for n in range(6)])
 
     assert len(found) >= 5
+
+
+@pytest.mark.parametrize("requests", [5, None, [], {"requests": 5}, {"requests": []}])
+def test_a_batch_without_requests_is_refused_in_google_s_words(
+    shared_sandbox: "Sandbox", requests: object
+) -> None:
+    answer = post_batch(shared_sandbox, {"inputConfig": {"requests": requests}})
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["status"] == "INVALID_ARGUMENT"
+
+
+def test_a_batch_may_be_written_in_snake_case_as_in_google_s_examples(
+    shared_sandbox: "Sandbox",
+) -> None:
+    one = {"request": {"contents": [{"parts": [{"text": PALETTE}]}]}}
+    batch = {"display_name": "mine", "input_config": {"requests": {"requests": [one]}}}
+
+    answer = post_batch(shared_sandbox, batch).json()
+
+    assert answer["metadata"]["displayName"] == "mine"
+    assert answer["metadata"]["batchStats"]["requestCount"] == "1"
+
+
+def post_batch(sandbox: "Sandbox", batch: object) -> httpx2.Response:
+    return httpx2.post(
+        f"{sandbox.url}/v1beta/models/gemini-2.5-flash-lite:batchGenerateContent",
+        headers={"x-goog-api-key": "sandbox"},
+        json={"batch": batch},
+    )

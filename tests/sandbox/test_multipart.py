@@ -37,6 +37,18 @@ def test_a_file_comes_out_as_it_went_in(content: bytes) -> None:
     assert form.size == len(content)
 
 
+def test_a_field_may_have_a_name_in_no_known_alphabet() -> None:
+    form, _ = parse(b'--b0und4ry\r\nX: form-data; name="\xff"\r\n\r\n1\r\n--b0und4ry--')
+
+    assert form.fields == {"\ufffd": "1"}
+
+
+def test_a_part_whose_head_does_not_end_is_no_part() -> None:
+    form, file = parse(b'--b0und4ry\r\nX: y; name="file"; filename="x"\r\n--b0und4ry--')
+
+    assert (form, file) == (Form(), b"")
+
+
 @given(st.binary(max_size=200))
 def test_rubbish_gives_a_form_without_a_file_or_a_refusal(body: bytes) -> None:
     try:

@@ -86,7 +86,9 @@ class SandboxApp:
             return json_response({"error": "unknown path"}, 404)
         try:
             answer: Response = await route.endpoint(request)
-        except (ApiError, InputError) as error:
+        except ApiError as error:
+            return json_response({"error": error.message}, error.status)
+        except InputError as error:
             return json_response({"error": str(error)}, 400)
         return answer
 

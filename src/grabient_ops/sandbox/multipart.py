@@ -71,13 +71,15 @@ def _parts(view: mmap.mmap, mark: bytes) -> list[tuple[int, int]]:
 
 def _take(view: mmap.mmap, start: int, end: int, form: Form, target: Path) -> None:
     head_end = view.find(b"\r\n\r\n", start, end)
+    if head_end < 0:
+        return
     head = view[start:head_end]
     name, filename = _NAME.search(head), _FILENAME.search(head)
     if name is None:
         return
     start = head_end + 4
     if filename is None:
-        form.fields[name[1].decode()] = view[start:end].decode(errors="replace")
+        form.fields[name[1].decode(errors="replace")] = view[start:end].decode(errors="replace")
         return
     form.filename, form.size = filename[1].decode(errors="replace"), end - start
     view.seek(start)

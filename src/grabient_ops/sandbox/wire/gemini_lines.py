@@ -43,10 +43,10 @@ class GeminiDialect:
 
     def body(self, line: JsonObject) -> JsonObject:
         """Return the request with camelCase names."""
-        body = _camel(line["request"])
+        body = camel(line["request"])
         config = body.get("generationConfig")
         if isinstance(config, dict):
-            body["generationConfig"] = _camel(config)
+            body["generationConfig"] = camel(config)
         if isinstance(body.get("contents"), list):
             body["contents"] = list(map(_camel_content, body["contents"]))
         return body
@@ -85,7 +85,7 @@ class GeminiDialect:
         texts = list(map(text_of, contents))
         instruction = body.get("systemInstruction", {"parts": []})
         instructions = [text_of(instruction["parts"]), *texts[:-1]]
-        thinking = _camel(config.get("thinkingConfig", {}))
+        thinking = camel(config.get("thinkingConfig", {}))
         return Ask(
             text=texts[-1],
             instruction_chars=sum(map(len, instructions)),
@@ -178,7 +178,7 @@ def _is_content(value: object) -> bool:
     return isinstance(parts, list) and bool(parts) and all(isinstance(part, dict) for part in parts)
 
 
-def _camel(names: JsonObject) -> JsonObject:
+def camel(names: JsonObject) -> JsonObject:
     """Name fields as REST does, and leave out those that are null, as protobuf does."""
     return {
         _SNAKE.sub(lambda found: found[1].upper(), name): value
@@ -196,8 +196,8 @@ def _camel_content(content: object) -> object:
 
 def _camel_part(part: JsonObject) -> JsonObject:
     return {
-        name: _camel(value) if isinstance(value, dict) and name in _BLOBS else value
-        for name, value in _camel(part).items()
+        name: camel(value) if isinstance(value, dict) and name in _BLOBS else value
+        for name, value in camel(part).items()
     }
 
 

@@ -18,7 +18,7 @@ from grabient_ops.sandbox.intake import survey
 from grabient_ops.sandbox.lifecycle import Progress, Stage, tally
 from grabient_ops.sandbox.state import Batch
 from grabient_ops.sandbox.wire.gemini_files import PROVIDER, GeminiFiles, page_of, timestamp
-from grabient_ops.sandbox.wire.gemini_lines import GeminiDialect
+from grabient_ops.sandbox.wire.gemini_lines import GeminiDialect, camel
 
 _DIALECT = GeminiDialect()
 _STATES = {
@@ -115,7 +115,8 @@ class GoogleWire:
             if not file.ready:
                 raise ApiError(400, f"File {file.id} is not in an ACTIVE state.")
             return file.id
-        requests = (config.get("requests") or {}).get("requests")
+        inline = config.get("requests")
+        requests = inline.get("requests") if isinstance(inline, dict) else None
         if not isinstance(requests, list) or not requests:
             raise ApiError(400, "batch.inputConfig: exactly one of fileName, requests is required.")
         content = _numbered(requests)
@@ -255,10 +256,11 @@ async def _read_batch(request: Request) -> JsonObject:
     content = await read_json(request)
     only_known(content, frozenset({"batch"}))
     asked = content.get("batch")
-    if not isinstance(asked, dict) or not isinstance(asked.get("inputConfig"), dict):
+    asked = camel(asked) if isinstance(asked, dict) else {}
+    if not isinstance(asked.get("inputConfig"), dict):
         raise ApiError(400, "batch.inputConfig is required.")
     only_known(asked, _BATCH_FIELDS)
-    return asked
+    return asked | {"inputConfig": camel(asked["inputConfig"])}
 
 
 def _stats(batch: Batch, now: Progress) -> JsonObject:
