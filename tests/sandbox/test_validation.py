@@ -233,6 +233,14 @@ def test_a_batch_of_groq_expires_at_the_end_of_its_window(
     assert batch.expires_at - batch.created_at == days * 86_400
 
 
+@pytest.mark.parametrize("missing", ["input_file_id", "endpoint", "completion_window"])
+def test_a_creation_that_lacks_something_says_what(chat: ChatDriver, missing: str) -> None:
+    sent: Any = {"input_file_id": "file-1", "endpoint": ENDPOINT, "completion_window": "24h"}
+
+    with pytest.raises(Exception, match=f"400.*Missing required parameter: '{missing}'"):
+        chat.client.batches.create(**sent | {missing: None})
+
+
 def test_files_are_listed_by_their_purpose(drive: Drive, shared_sandbox: Sandbox) -> None:
     openai = drive("openai", shared_sandbox.url)
     file_id = openai.file([openai.line("a")])

@@ -71,7 +71,7 @@ class OpenAIWire:
         """Accept a batch; what is wrong with its file shows on a later retrieve."""
         content = await read_json(request)
         self._check_create(content)
-        file = self.files.find(str(content.get("input_file_id")))
+        file = self.files.find(content["input_file_id"])
         batch_id = new_id("batch_")
         found = await run_in_threadpool(
             survey,
@@ -95,6 +95,10 @@ class OpenAIWire:
 
     def _check_create(self, content: JsonObject) -> None:
         only_known(content, _CREATE_FIELDS)
+        for name in ("input_file_id", "endpoint", "completion_window"):
+            if not isinstance(content.get(name), str):
+                text = f"Missing required parameter: '{name}'."
+                raise ApiError(400, text, code="missing_required_parameter", param=name)
         window, endpoint = content.get("completion_window"), content.get("endpoint")
         if window not in _WINDOWS[self.provider]:
             text = f"Invalid value: '{window}'. Known: {', '.join(_WINDOWS[self.provider])}."
