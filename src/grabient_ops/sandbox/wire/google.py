@@ -223,7 +223,7 @@ class GoogleWire:
     def _inline(self, batch: Batch) -> list[JsonObject]:
         """Give every answer the metadata of its request; there is no other way to tell them."""
         requests = map(orjson.loads, self.core.state.blob(batch.id).read_bytes().splitlines())
-        metadata = {one["key"]: one.get("metadata") for one in requests}
+        metadata = {str(place): one.get("metadata") for place, one in enumerate(requests)}
         chunks = result_file(self.core, batch, _DIALECT, "all")
         rows = filter(None, map(_whole, b"".join(chunks).splitlines()))
         return [row | _about(row.pop("key"), metadata) for row in rows]
