@@ -115,7 +115,7 @@ _NUMBERS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "option"), _NUMBERS)
+@pytest.mark.parametrize(("name", "option"), [*_NUMBERS, ("analytics sql", "--timeout-s")])
 @pytest.mark.parametrize("number", ["-1", "99999999999999999999"])
 def test_a_number_that_is_out_of_range_is_wrong_usage(
     ops: "Ops", name: str, option: str, number: str

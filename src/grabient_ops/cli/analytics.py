@@ -54,7 +54,9 @@ app.command()(model_questions.errors)
 def sql(
     statement: Annotated[str, typer.Argument(help="One SELECT; `-` reads it from stdin.")],
     rows: Annotated[int, typer.Option(min=1, max=MOST, help="How many rows at most.")] = 1000,
-    timeout_s: Annotated[float, typer.Option(min=0.1, help="Seconds it may take.")] = 10.0,
+    timeout_s: Annotated[
+        float, typer.Option(min=0.1, max=86_400, help="Seconds it may take.")
+    ] = 10.0,
     memory_mb: Annotated[int, typer.Option(min=64, max=MOST, help="Memory it may take.")] = 1024,
     as_json: Json = False,
 ) -> None:
