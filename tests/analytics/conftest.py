@@ -144,6 +144,14 @@ def home(tmp_path: Path) -> Iterator[Home]:
     home.store.close()
 
 
+@pytest.fixture
+def sqlite_home(tmp_path: Path) -> Iterator[Home]:
+    """The same on SQLite, whatever database the other tests are on."""
+    home = Home(tmp_path, f"sqlite:///{tmp_path / 'store.sqlite'}")
+    yield home
+    home.store.close()
+
+
 @pytest.fixture(scope="session")
 def home_of() -> type[Home]:
     """The class itself, for stores elsewhere."""

@@ -1,6 +1,5 @@
 """`kill -9` while pictures are made: the next call makes the others, and none twice."""
 
-import sqlite3
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,9 +37,5 @@ def _wait_for(bucket: "Bucket", puts: int) -> None:
 
 
 def _noted(home: Path) -> set[str]:
-    connection = sqlite3.connect(home / "store.sqlite", timeout=30)
-    try:
-        rows = connection.execute("SELECT image_key FROM palettes WHERE image_key IS NOT NULL")
-        return {key for (key,) in rows}
-    finally:
-        connection.close()
+    rows = Home(home, {}).rows("SELECT image_key FROM palettes WHERE image_key IS NOT NULL")
+    return {key for (key,) in rows}

@@ -91,13 +91,14 @@ class PostgresSource:
 
 def _as_given(answer: Answer) -> Answer:
     """Undo what lets PostgreSQL hold NUL (`store.columns.escape_nul`), where models may say it."""
-    if "\uffff" not in f"{answer.response}{answer.error}":
+    if not any(isinstance(cell, str) and "\uffff" in cell for cell in answer):
         return answer
-    return answer._replace(response=_unescaped(answer.response), error=_unescaped(answer.error))
+    cells = (_unescaped(cell) if isinstance(cell, str) else cell for cell in answer)
+    return Answer._make(cells)._replace(tags=answer.tags)
 
 
-def _unescaped(text: str | None) -> str | None:
-    return text and _ESCAPED.sub(lambda found: "\0" if found[0][1] == "0" else "\uffff", text)
+def _unescaped(text: str) -> str:
+    return _ESCAPED.sub(lambda found: "\0" if found[0][1] == "0" else "\uffff", text)
 
 
 @contextmanager

@@ -37,7 +37,8 @@ _FINISH = {
     "recitation": "refusal",
     "spii": "refusal",
 }
-_LARGEST_COUNT = 2**53
+_LARGEST_COUNT = 2**29
+"""No request has so many tokens, and PostgreSQL's integers hold the sum of four such counts."""
 
 
 def splicer(line: Callable[[str, str, str], Mapping[str, Any]]) -> Encoder:

@@ -187,7 +187,10 @@ def test_vectors_of_another_length_than_the_kept_are_refused(
         embedder.embed(["one", "two"])
 
 
-def test_another_store_with_the_same_texts_buys_nothing(home: "Home", paid: "Counting") -> None:
+def test_on_sqlite_another_store_with_the_same_texts_buys_nothing(
+    sqlite_home: "Home", paid: "Counting"
+) -> None:
+    home = sqlite_home
     _refine(home, 10)
     refresh_refined(home.lake, home.url, paid)
     with home.store.write() as connection:

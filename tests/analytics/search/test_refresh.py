@@ -221,16 +221,17 @@ def test_a_manifest_that_cannot_be_read_is_made_anew(
     assert list(_texts(home)) == ["seed-1"]
 
 
-def test_another_store_behind_the_same_name_is_read_from_the_start(
-    home: "Home", refresh: Refresh
+def test_on_sqlite_another_store_behind_the_same_name_is_read_from_the_start(
+    sqlite_home: "Home", counting: "Counting"
 ) -> None:
+    home = sqlite_home
     home.refine(home.refined(1))
-    refresh()
+    refresh_refined(home.lake, home.url, counting)
     with home.store.write() as connection:
         later = {"at": home.row(1)["created_at"].replace(year=2027)}
         connection.execute(sa.update(changes).values(**later))
         connection.execute(sa.update(palette_tag_refined).values(seed="elsewhere"))
-    refresh()
+    refresh_refined(home.lake, home.url, counting)
 
     assert list(_texts(home)) == ["elsewhere"]
 
