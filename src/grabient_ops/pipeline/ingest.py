@@ -11,6 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, assert_never
 
+from sqlalchemy.exc import IntegrityError
+
 from grabient_ops.errors import GrabientError
 from grabient_ops.pipeline.services import Services
 from grabient_ops.pipeline.stages import billed, stage_of
@@ -19,7 +21,13 @@ from grabient_ops.providers.catalog import Prices
 from grabient_ops.store.batches import update_batch
 from grabient_ops.store.changes import announce
 from grabient_ops.store.requests import Request, close_requests, list_requests
-from grabient_ops.store.responses import Row, StrayLine, store_responses, store_strays
+from grabient_ops.store.responses import (
+    Row,
+    StrayLine,
+    append_responses,
+    store_responses,
+    store_strays,
+)
 from grabient_ops.tagging.usage import Usage
 
 _LINES_PER_TRANSACTION = 1000
@@ -116,16 +124,30 @@ class Ingest:
         chunk = _Chunk()
         for line in lines:
             self._sort_in(chunk, line, now)
+        try:
+            self._write(chunk, lines[-1], now)
+        except IntegrityError:
+            # So rare that going again costs less than a savepoint in every transaction, for which
+            # SQLite copies each page before it is changed.
+            self._write(chunk, lines[-1], now, expect_surplus=True)
+
+    def _write(
+        self, chunk: _Chunk, last: _Line, now: datetime, *, expect_surplus: bool = False
+    ) -> None:
+        surplus: set[str] = set()
         with self._services.store.write() as connection:
             self._stage.add_shown(connection, self._batch, chunk.rows, chunk.positions)
-            surplus = store_responses(connection, self._stage.table, self._same, chunk.rows)
+            if expect_surplus:
+                surplus = store_responses(connection, self._stage.table, self._same, chunk.rows)
+            else:
+                append_responses(connection, self._stage.table, chunk.rows)
             # The first success keeps the vote; what was paid for the second is kept beside it.
             reason = "the request had been answered before"
             chunk.strays += [self._stray(chunk.by_seed[s], "duplicate", reason) for s in surplus]
             for state, positions in chunk.closed.items():
                 close_requests(connection, self._batch.id, positions, state)
             store_strays(connection, chunk.strays, now)
-            cursor = [lines[-1].file_index, lines[-1].number]
+            cursor = [last.file_index, last.number]
             update_batch(connection, self._batch.id, now, collect_cursor=cursor)
             announce(connection, self._stage.topic, [self._batch.id], now)
 

@@ -25,10 +25,20 @@ class StrayLine(NamedTuple):
     raw: bytes
 
 
+def append_responses(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+    """Append answers and failures of which none is known to be surplus; every column must be given.
+
+    Raises:
+        IntegrityError: one is; the transaction is to be given up, and `store_responses` to be used.
+    """
+    if rows:
+        connection.execute(sa.insert(table), rows)
+
+
 def store_responses(
     connection: Connection, table: sa.Table, key: dict[str, Any], rows: Sequence[Row]
 ) -> set[str]:
-    """Append answers and failures; every column must be given.
+    """Append answers and failures, successes that are surplus excepted; every column must be given.
 
     Args:
         connection: an open transaction.
@@ -43,12 +53,11 @@ def store_responses(
         return set()
     try:
         with connection.begin_nested():
-            connection.execute(sa.insert(table), rows)
+            append_responses(connection, table, rows)
     except sa.exc.IntegrityError:
         surplus = answered_before(connection, table, key, [row["seed"] for row in rows])
         kept = [row for row in rows if row["error_class"] or row["seed"] not in surplus]
-        if kept:
-            connection.execute(sa.insert(table), kept)
+        append_responses(connection, table, kept)
         return surplus.intersection(row["seed"] for row in rows if not row["error_class"])
     return set()
 
