@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Connection
 
 from grabient_ops.store.tables import answers_of, requests
@@ -47,14 +48,9 @@ def list_requests(
 
 def list_inputs(connection: Connection, batch_id: str, positions: Sequence[int]) -> dict[int, str]:
     """Return what the models are shown in some requests of a batch, by position."""
-    inputs: dict[int, str] = {}
-    for start in range(0, len(positions), 500):
-        query = sa.select(requests.c.position, requests.c.input).where(
-            requests.c.batch_id == batch_id,
-            requests.c.position.in_(positions[start : start + 500]),
-        )
-        inputs.update(connection.execute(query).all())
-    return inputs
+    query = sa.select(requests.c.position, requests.c.input)
+    query = query.where(requests.c.batch_id == batch_id, _is_at(connection, positions))
+    return dict(connection.execute(query).all())
 
 
 def longest_input(connection: Connection, batch_id: str) -> int:
@@ -77,13 +73,18 @@ def close_requests(
     connection: Connection, batch_id: str, positions: Sequence[int], state: str
 ) -> None:
     """Close some requests with their end state: `succeeded`, `failed`."""
-    for start in range(0, len(positions), 500):
-        chunk = positions[start : start + 500]
-        connection.execute(
-            sa.update(requests)
-            .where(requests.c.batch_id == batch_id, requests.c.position.in_(chunk))
-            .values(state=state)
-        )
+    if positions:
+        is_meant = _is_at(connection, positions)
+        update = sa.update(requests).where(requests.c.batch_id == batch_id, is_meant)
+        connection.execute(update.values(state=state))
+
+
+def _is_at(connection: Connection, positions: Sequence[int]) -> sa.ColumnElement[bool]:
+    """One parameter for all positions: with one for each, they take as long as the update."""
+    if connection.dialect.name == "postgresql":
+        return requests.c.position == sa.any_(sa.literal(positions, ARRAY(sa.Integer)))
+    each = sa.func.json_each(sa.literal(positions, sa.JSON)).table_valued("value")
+    return requests.c.position.in_(sa.select(each.c.value))
 
 
 def close_open_requests(connection: Connection, batch_id: str, state: str) -> None:
