@@ -56,7 +56,7 @@ COLOR_NAMES = {
 }
 """Name to 8-bit sRGB; where two are equally near, the one listed first wins."""
 
-_NAMES = list(COLOR_NAMES)
+NAMES = tuple(COLOR_NAMES)
 _NAMED = np.array(list(COLOR_NAMES.values()), dtype=np.float64)
 # Times (red, green, blue, 1) it gives, for each name, 64 * (|name|^2 - 2 colour.name) + its number:
 # that orders names as the distance does, and of equals the first comes first. All is exact.
@@ -111,16 +111,21 @@ def _lab_curve(ratio: Floats) -> Floats:
 def color_names(rgb: Bytes) -> list[list[str]]:
     """Name the colours of each palette after the nearest of `COLOR_NAMES`, each name once.
 
-    Nearest is by squared RGB distance; names stand in the order of their first appearance.
+    Names stand in the order of their first appearance.
     """
+    rows = nearest_names(rgb).tolist()
+    return [[NAMES[number] for number in dict.fromkeys(row)] for row in rows]
+
+
+def nearest_names(rgb: Bytes) -> Ints:
+    """Give the place in `NAMES` of the name that is nearest to each colour, by squared distance."""
     points = np.ones((4, rgb.size // 3))
     points[:3] = rgb.reshape(-1, 3).T
     nearest = np.empty(points.shape[1], dtype=np.int64)
     for start in range(0, len(nearest), _AT_ONCE):
         ranks = _RANKING @ points[:, start : start + _AT_ONCE]
         nearest[start : start + _AT_ONCE] = ranks.min(axis=0)
-    rows = (nearest & 63).reshape(len(rgb), rgb.shape[1]).tolist()
-    return [[_NAMES[number] for number in dict.fromkeys(row)] for row in rows]
+    return (nearest & 63).reshape(rgb.shape[:2])
 
 
 def _rounded(*channels: Floats) -> Ints:
