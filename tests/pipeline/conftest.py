@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -108,9 +109,12 @@ class FakeProvider:
     ) -> Encoder:
         del model, schema, pictures
 
-        def encode(custom_id: str, user: str, picture: str = "") -> bytes:
-            shown = [picture] if picture else []
-            return json.dumps([custom_id, system, user, *shown]).encode() + b"\n"
+        def encode(
+            custom_ids: Sequence[str], users: Sequence[str], pictures: Sequence[str] = ()
+        ) -> bytes:
+            shown = [pictures] if any(pictures) else []
+            lines = zip(custom_ids, repeat(system), users, *shown, strict=False)
+            return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
         return encode
 

@@ -173,7 +173,7 @@ def submission(payload: Path, model_of: Callable[[ProviderName], Model]) -> Subm
         encode = provider.encoder(model, "Answer as JSON.")
         count = fields.pop("request_count", 2)
         user = '{"hex":["#ff8800","#0044cc"]}'
-        payload.write_bytes(b"".join(encode(f"{key}-{n}", user) for n in range(count)))
+        payload.write_bytes(encode([f"{key}-{n}" for n in range(count)], [user] * count))
         fields = {"started_at": datetime.now(UTC), "input_file_id": "files/1", **fields}
         return Submission(key, model, payload, count, **fields)
 

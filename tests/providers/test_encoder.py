@@ -18,7 +18,7 @@ SYSTEM = 'You tag palettes.\nAnswer "JSON" only: {"mood": "…"} 🎨'
 
 
 def encoded(provider: Provider, model: Model, schema: dict[str, Any] | None = None) -> Any:  # noqa: ANN401
-    line = provider.encoder(model, SYSTEM, schema)("k1-0", "hello")
+    line = provider.encoder(model, SYSTEM, schema)(["k1-0"], ["hello"])
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
     return json.loads(line)
@@ -152,9 +152,9 @@ def test_any_text_arrives_in_its_place_and_nothing_else_changes(  # noqa: PLR091
     model = replace(model_of(name), extra={"extra": extra})
     encode = offline[name].encoder(model, system, SCHEMA)
 
-    line = encode(custom_id, user)
+    line = encode([custom_id], [user])
 
-    expected = json.loads(encode("ID", "USER"))
+    expected = json.loads(encode(["ID"], ["USER"]))
     assert json.loads(line) == _with_texts(expected, custom_id, user)
     assert _texts(json.loads(line)).count(system) >= 1
     assert line.count(b"\n") == 1
@@ -181,3 +181,19 @@ def _texts(value: Any) -> list[str]:  # noqa: ANN401
         if isinstance(value, dict | list)
         else []
     )
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+@given(requests=st.lists(st.tuples(st.text(), st.text(), st.text())))
+def test_many_lines_are_the_lines_of_each_alone(
+    offline: Offline, model_of: ModelOf, name: ProviderName, requests: list[tuple[str, str, str]]
+) -> None:
+    for form in (None, "url"):
+        if form and name == "google":
+            continue
+        encode = offline[name].encoder(model_of(name), SYSTEM, SCHEMA, form)
+        columns = [[request[i] for request in requests] for i in range(3)]
+
+        alone = [encode([custom_id], [user], [picture]) for custom_id, user, picture in requests]
+
+        assert encode(*columns) == b"".join(alone)

@@ -66,7 +66,9 @@ def content(line: Mapping[str, Any]) -> Any:  # noqa: ANN401 - text or a list of
 
 
 def shown(provider: Provider, model: Model, form: PictureForm, picture: str) -> Any:  # noqa: ANN401
-    return content(json.loads(provider.encoder(model, SYSTEM, None, form)("k1-0", "hi", picture)))
+    return content(
+        json.loads(provider.encoder(model, SYSTEM, None, form)(["k1-0"], ["hi"], [picture]))
+    )
 
 
 def test_openai_and_groq_get_an_image_url_at_low_detail(
@@ -119,9 +121,9 @@ def test_only_the_user_message_changes(
     offline: Offline, model_of: ModelOf, name: ProviderName, form: PictureForm, picture: str
 ) -> None:
     model = model_of(name)
-    plain = json.loads(offline[name].encoder(model, SYSTEM)("k1-0", "hi"))
+    plain = json.loads(offline[name].encoder(model, SYSTEM)(["k1-0"], ["hi"]))
 
-    line = json.loads(offline[name].encoder(model, SYSTEM, None, form)("k1-0", "hi", picture))
+    line = json.loads(offline[name].encoder(model, SYSTEM, None, form)(["k1-0"], ["hi"], [picture]))
 
     content(line)[:] = ["parts"]
     plain_content = content(plain)
@@ -134,9 +136,9 @@ def test_without_pictures_a_line_has_the_bytes_that_it_always_had(
 ) -> None:
     encode = offline[name].encoder(model_of(name), SYSTEM)
 
-    assert encode("k1-0", "hi") == encode("k1-0", "hi", PNG)
-    assert b"image" not in encode("k1-0", "hi")
-    assert isinstance(content(json.loads(encode("k1-0", "hi"))), str | list)
+    assert encode(["k1-0"], ["hi"]) == encode(["k1-0"], ["hi"], [PNG])
+    assert b"image" not in encode(["k1-0"], ["hi"])
+    assert isinstance(content(json.loads(encode(["k1-0"], ["hi"]))), str | list)
 
 
 @every_form
@@ -152,12 +154,12 @@ def test_any_text_and_any_picture_arrive_in_their_places(  # noqa: PLR0917 - a t
 ) -> None:
     encode = offline[name].encoder(model_of(name), SYSTEM, None, form)
 
-    line = encode("k1-0", user, text)
+    line = encode(["k1-0"], [user], [text])
 
     assert line.count(b"\n") == 1
     image, said = content(json.loads(line))
     assert said["text"] == user
-    expected = json.dumps(content(json.loads(encode("k1-0", "", picture)))[0])
+    expected = json.dumps(content(json.loads(encode(["k1-0"], [""], [picture])))[0])
     assert json.dumps(image) == expected.replace(picture, json.dumps(text)[1:-1])
 
 
@@ -174,7 +176,7 @@ def test_the_sandbox_answers_what_is_shown(
     model = model_of(name)
     payload = tmp_path / "payload.jsonl"
     user = '{"hex":["#ff8800","#0044cc"]}'
-    line = provider.encoder(model, SYSTEM, None, form)("pictures0001-0", user, picture)
+    line = provider.encoder(model, SYSTEM, None, form)(["pictures0001-0"], [user], [picture])
     payload.write_bytes(line)
 
     batch_id = lab.created(provider, Submission("pictures0001", model, payload, 1))

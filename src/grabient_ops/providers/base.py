@@ -19,16 +19,18 @@ PROVIDERS: tuple[ProviderName, ...] = ("openai", "anthropic", "google", "groq")
 
 
 class Encoder(Protocol):
-    """Turns one request into one provider-ready JSONL line, newline included."""
+    """Turns requests into provider-ready JSONL lines."""
 
-    def __call__(self, custom_id: str, user: str, picture: str = "") -> bytes:
-        """Return the line.
+    def __call__(
+        self, custom_ids: Sequence[str], users: Sequence[str], pictures: Sequence[str] = ()
+    ) -> bytes:
+        """Return the lines, each with its newline.
 
         Args:
-            custom_id: our name for the request, echoed with its answer.
-            user: what is said to the model.
-            picture: what is shown to it, in the form that the encoder was made for; ignored by an
-                encoder that was made without pictures.
+            custom_ids: our names for the requests, echoed with their answers.
+            users: what is said to the model, for each.
+            pictures: what is shown to it, for each, in the form that the encoder was made for;
+                ignored by an encoder that was made without pictures.
         """
 
 
@@ -195,7 +197,7 @@ class Provider(Protocol):
         schema: Mapping[str, Any] | None = None,
         pictures: PictureForm | None = None,
     ) -> Encoder:
-        """Return a fast function that turns one request into one payload line.
+        """Return a fast function that turns requests into payload lines.
 
         Args:
             model: what answers; its parameters go into every line.
