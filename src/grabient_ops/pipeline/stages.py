@@ -68,16 +68,12 @@ class Stage:
 def read_answer(text: str, finish_reason: str | None) -> Row:
     """Return what the parser makes of a tagging answer, as columns of `palette_tags`."""
     parsed = parse_answer(text, finish_reason)
-    tags, error_class, error = parsed.tags, parsed.error_class, parsed.error
-    if tags is not None and not any(tags.values()):
+    row = _parsed(parsed)
+    if parsed.tags is not None and not any(parsed.tags.values()):
         # Ten well-formed fields without a single word describe nothing: worth another try.
-        tags, error_class, error = None, ErrorClass.UNPARSABLE, "all ten fields are empty"
-    return {
-        **_parsed(parsed),
-        "tags": tags,
-        "error_class": None if error_class is None else str(error_class),
-        "error": error,
-    }
+        error_class = str(ErrorClass.UNPARSABLE)
+        row |= {"tags": None, "error_class": error_class, "error": "all ten fields are empty"}
+    return row
 
 
 def read_refinement(text: str, finish_reason: str | None) -> Row:

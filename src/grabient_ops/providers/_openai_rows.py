@@ -1,5 +1,6 @@
 """One row of an OpenAI or Groq result file, from the output or from the error file."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -17,9 +18,11 @@ _PASSING = {0, 408, 409, 429}
 def read_row(custom_id: str, row: Any) -> Result:  # noqa: ANN401 - JSON of any shape
     """Turn one parsed row into a result; an error may stand at the top or in the body."""
     body = _wire.at(row, "response", "body")
-    if _wire.at(body, "choices") and not _wire.at(body, "error"):
-        return _answered(custom_id, body)
-    error = _wire.at(row, "error") or _wire.at(body, "error")
+    fields = body if isinstance(body, dict) else {}
+    error = fields.get("error")
+    if fields.get("choices") and not error:
+        return _answered(custom_id, fields)
+    error = _wire.at(row, "error") or error
     status = _wire.at(row, "response", "status_code")
     if error is None and status == 200 and isinstance(body, dict):
         return _answered(custom_id, body)
@@ -27,19 +30,19 @@ def read_row(custom_id: str, row: Any) -> Result:  # noqa: ANN401 - JSON of any 
         custom_id,
         _error_class(_wire.at(error, "code"), status),
         _message(error, row),
-        _usage(body),
+        _usage(fields),
     )
 
 
 def _answered(custom_id: str, body: dict[str, Any]) -> Answered:
-    choice = _wire.at(body, "choices", 0)
-    message = _wire.at(choice, "message")
-    refusal = _wire.text_at(message, "refusal")
+    choice = _wire.object_at(body, "choices", 0)
+    message = _wire.object_at(choice, "message")
+    refusal = _wire.text(message.get("refusal"))
     return Answered(
         custom_id,
-        _text(_wire.at(message, "content")) or refusal or "",
-        "refusal" if refusal else _wire.finish_reason(_wire.at(choice, "finish_reason")),
-        _wire.text_at(body, "model"),
+        _text(message.get("content")) or refusal or "",
+        "refusal" if refusal else _wire.finish_reason(choice.get("finish_reason")),
+        _wire.text(body.get("model")),
         _usage(body),
     )
 
@@ -50,11 +53,11 @@ def _text(content: object) -> str:
     return content if isinstance(content, str) else ""
 
 
-def _usage(body: object) -> Usage:
-    usage = _wire.at(body, "usage")
+def _usage(body: Mapping[str, Any]) -> Usage:
+    usage = _wire.object_at(body, "usage")
     return Usage(
-        input_tokens=_wire.count_at(usage, "prompt_tokens"),
-        output_tokens=_wire.count_at(usage, "completion_tokens"),
+        input_tokens=_wire.count(usage.get("prompt_tokens")),
+        output_tokens=_wire.count(usage.get("completion_tokens")),
         cached_tokens=_wire.count_at(usage, "prompt_tokens_details", "cached_tokens"),
         reasoning_tokens=_wire.count_at(usage, "completion_tokens_details", "reasoning_tokens"),
     )

@@ -127,19 +127,32 @@ def list_at(value: object, *path: str | int) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
+def object_at(value: object, *path: str | int) -> dict[str, Any]:
+    """The object at `path`, else an empty one."""
+    found = at(value, *path)
+    return found if isinstance(found, dict) else {}
+
+
 def text_at(value: object, *path: str | int) -> str | None:
     """The non-empty text at `path`, else None."""
-    found = at(value, *path)
+    return text(at(value, *path))
+
+
+def text(found: object) -> str | None:
+    """A non-empty text, else None."""
     return found if isinstance(found, str) and found else None
 
 
 def count_at(value: object, *path: str | int) -> int:
     """The count at `path`, also when written as text (Google); 0 for anything else."""
-    found = at(value, *path)
+    return count(at(value, *path))
+
+
+def count(found: object) -> int:
+    """A count, also when written as text (Google); 0 for anything else."""
     if isinstance(found, str) and found.isascii() and found.isdigit():
         found = int(found[:20])
-    is_count = type(found) is int and 0 <= found < _LARGEST_COUNT
-    return found if is_count else 0
+    return found if type(found) is int and 0 <= found < _LARGEST_COUNT else 0
 
 
 def finish_reason(value: object) -> str | None:

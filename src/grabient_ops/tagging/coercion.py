@@ -148,9 +148,10 @@ def spelling(word: str) -> str:
 def tag_list(value: object) -> list[str]:
     """Return the distinct tags in the value of a list field, as `to_tags` does."""
     distinct: dict[str, str] = {}
-    for tags in map(_tags_in, _texts(value)):
-        for key, tag in tags:
-            distinct.setdefault(key, tag)
+    for text in _texts(value):
+        for key, tag in _tags_in(text):
+            if key not in distinct:
+                distinct[key] = tag
     return list(distinct.values())
 
 
