@@ -89,6 +89,12 @@ def test_jsonl_takes_objects_and_strings() -> None:
     assert found(content) == [ONE, TWO]
 
 
+def test_case_does_not_count_in_the_key_of_jsonl_as_in_a_header_of_csv() -> None:
+    rows = [{"Seed": ONE}, {" SEED ": TWO}, {"SEED": "no", "seed": THREE}]
+
+    assert found("\n".join(map(json.dumps, rows)), "a.jsonl") == [ONE, TWO, THREE]
+
+
 @pytest.mark.parametrize(
     "line", ['{"seed": 3}', '{"id": 1}', "{", "[1]", "null", '"' + "x" * 30 + '"', "[" * 100_000]
 )

@@ -152,11 +152,17 @@ def _plain_rows(lines: Iterable[_Row]) -> _Rows:
 def _json_rows(lines: Iterable[_Row]) -> _Rows:
     for row in lines:
         value = None if row.problem else _json(row.text)
-        seed = value.get(_SEED_COLUMN) if isinstance(value, dict) else value
+        seed = _seed_in(value) if isinstance(value, dict) else value
         if isinstance(seed, str):
             yield row._replace(text=seed)
         else:
             yield row._replace(problem=row.problem or _json_problem(row.text, value))
+
+
+def _seed_in(value: dict[str, object]) -> object:
+    """Return what the object calls its seed; as in a header of CSV, case does not count."""
+    spelled = (name for name in value if name.strip().lower() == _SEED_COLUMN)
+    return value.get(_SEED_COLUMN, value.get(next(spelled, "")))
 
 
 def _json(text: str) -> object:
