@@ -100,6 +100,20 @@ def test_of_several_answers_the_last_counts(write: Write) -> None:
     ]
 
 
+@pytest.mark.parametrize("form", ["[{}, {}]", '{{"draft": {}, "final": {}}}'])
+def test_of_several_answers_in_one_document_the_last_counts(write: Write, form: str) -> None:
+    text = form.format(write(mood=["draft"]), write(mood=["final"]))
+
+    assert tags_of(text)["mood"] == ["final"]
+
+
+@pytest.mark.parametrize("form", ["{}", "```json\n{}\n```", "<think>many</think>{}"])
+def test_ten_thousand_tags_in_one_answer_are_kept(write: Write, form: str) -> None:
+    tags = [f"tag {number} 凉" for number in range(10_000)]
+
+    assert tags_of(form.format(write(associations=tags)))["associations"] == tags
+
+
 def test_a_broken_last_answer_does_not_hide_a_whole_one(write: Write) -> None:
     assert tags_of(write(mood=["whole"]) + write(mood=["cut"])[:-30])["mood"] == ["whole"]
 

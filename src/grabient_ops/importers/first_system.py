@@ -14,7 +14,7 @@ from grabient_ops.palettes.seed import read_seed
 from grabient_ops.tagging.answers import parse_answer
 from grabient_ops.tagging.coercion import Tags, known_fields, object_in, to_tags
 from grabient_ops.tagging.outcome import ErrorClass
-from grabient_ops.tagging.recovery import MAX_CHARS
+from grabient_ops.tagging.recovery import MAX_WHOLE_CHARS
 from grabient_ops.tagging.usage import Usage
 
 _COMPOUND: Mapping[str, tuple[str, str]] = {
@@ -180,7 +180,7 @@ def _fields(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parsed(text: str) -> object:
-    if len(text) > MAX_CHARS:
+    if len(text) > MAX_WHOLE_CHARS:
         return None
     try:
         return orjson.loads(text)

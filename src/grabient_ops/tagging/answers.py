@@ -16,10 +16,10 @@ from grabient_ops.tagging.coercion import (
 )
 from grabient_ops.tagging.finish import ended_early, refusal
 from grabient_ops.tagging.outcome import ErrorClass
-from grabient_ops.tagging.recovery import MAX_CHARS, Stage, recover
+from grabient_ops.tagging.recovery import MAX_WHOLE_CHARS, Stage, recover
 from grabient_ops.tagging.vocabulary import FIELDS
 
-PARSER_VERSION = 1
+PARSER_VERSION = 2
 """Changes whenever the same text may give other tags; stored answers can then be parsed again."""
 
 _ALL_FIELDS = frozenset(FIELDS)
@@ -95,7 +95,7 @@ def objects_in(text: str) -> Iterator[tuple[Stage, dict[str, Any]]]:
 
 def _clean(text: str) -> ParsedAnswer | None:
     """Parse what most models write most of the time: one object with the ten keys, nothing else."""
-    if len(text) > MAX_CHARS:
+    if len(text) > MAX_WHOLE_CHARS:
         return None
     try:
         fields = orjson.loads(text)

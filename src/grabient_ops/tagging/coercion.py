@@ -47,16 +47,16 @@ def object_in(value: object, wrappers: int = _MAX_WRAPPERS) -> dict[str, Any]:
     """Return the object of an answer as it came, however it is wrapped; empty where there is none.
 
     Of several objects (`{"tags": {...}}`, `[{...}]`, JSON inside a string) the one with the most
-    known keys counts.
+    known keys counts, and of equals inside the last: the earlier ones are drafts or examples.
     """
     if isinstance(value, str):
         value = _json_in(value)
     found: dict[str, Any] = {}
     inner: Iterable[object] = ()
     if isinstance(value, dict):
-        found, inner = value, value.values()
+        found, inner = value, reversed(value.values())
     elif isinstance(value, list):
-        inner = value
+        inner = reversed(value)
     if not wrappers or len(known_fields(found)) >= ENOUGH_FIELDS:
         return found
     return max((found, *(object_in(item, wrappers - 1) for item in inner)), key=fullness)

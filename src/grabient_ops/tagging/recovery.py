@@ -19,7 +19,10 @@ whole object stands among other text. `repaired`: the object was broken or cut. 
 """
 
 MAX_CHARS = 65_536
-"""Text beyond this, thoughts not counted, is not looked at; an answer needs a hundredth of it."""
+"""Text beyond this, thoughts not counted, is not searched; an answer needs a hundredth of it."""
+
+MAX_WHOLE_CHARS = 1 << 20
+"""Text up to this is read when it is JSON as a whole: that is quick, and ten thousand tags are."""
 
 _THOUGHT = re.compile(r"<(/?)(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 _FENCE = re.compile(r"\A```\w*")
@@ -42,10 +45,11 @@ def recover(text: str) -> Iterator[tuple[Stage, list[Any]]]:
     Within a stage the values come in the order of the text. Strings that were cut are never among
     them. Lazy, because the last stage costs a hundred times as much as the first; never raises.
     """
-    if len(text) <= MAX_CHARS:
+    if len(text) <= MAX_WHOLE_CHARS:
         yield "strict", _whole(text)
-    body = _without_thoughts(text)[:MAX_CHARS]
+    body = _without_thoughts(text)[:MAX_WHOLE_CHARS]
     yield "stripped", _whole(_FENCE.sub("", body.strip()).removesuffix("```"))
+    body = body[:MAX_CHARS]
     answers = deque((found.start() for found in _ANSWER.finditer(body)), maxlen=16)
     objects = [found.start() for found in islice(_OBJECT.finditer(body), 8)]
     yield "balanced", [value for at in sorted({*answers, *objects}) for value in _decode(body, at)]

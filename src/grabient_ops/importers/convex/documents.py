@@ -31,7 +31,7 @@ from grabient_ops.importers.values import (
 )
 from grabient_ops.tagging.embed_text import embed_text
 from grabient_ops.tagging.prompts import PromptKind
-from grabient_ops.tagging.recovery import MAX_CHARS
+from grabient_ops.tagging.recovery import MAX_WHOLE_CHARS
 
 Document: TypeAlias = dict[str, Any]
 
@@ -139,7 +139,7 @@ def _imported(
     if isinstance(palette, str):
         return Refused(place, palette, str(seed))
     response = _text(document.get("tags"))
-    is_short = len(response or "") <= MAX_CHARS
+    is_short = len(response or "") <= MAX_WHOLE_CHARS
     outcome = judge(document.get("tags") if is_short else response, _text(document.get("error")))
     if parts and outcome.tags and parts.embed_text is None:
         parts = RefinementParts(parts.source_prompt_versions, parts.input, embed_text(outcome.tags))
