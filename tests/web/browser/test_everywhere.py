@@ -15,6 +15,7 @@ from tests.web.conftest import Served
 
 PATHS = [page.path for page in PAGES]
 VIEWS = [view for view in PANELS if view != "tags"]
+SPILL = "cell => cell.scrollWidth - cell.clientWidth"
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 
 
@@ -76,6 +77,9 @@ def test_every_chart_fits_and_can_be_read_by_everybody(
 
     assert complaints(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    # A number that is wider than its column stands over the edge of the card.
+    numbers = page.locator(".bars td.num").all()
+    assert [one.inner_text() for one in numbers if one.evaluate(SPILL) > 0] == []
 
 
 def test_the_menu_opens_on_a_phone_and_by_the_keyboard(full: Served, open_page: PageOpener) -> None:
