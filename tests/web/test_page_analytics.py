@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from structlog.typing import EventDict
 
 from grabient_ops.analytics.patience import ImpatientError
 from grabient_ops.analytics.questions.asking import EVERYTHING, chosen
@@ -132,6 +133,16 @@ def test_a_name_that_nobody_has_is_said_in_its_place(charts: Served) -> None:
     assert page.count(_FAILURE) == 2
     assert "no answer is by" in page
     assert "<script>alert" not in page
+
+
+def test_a_name_that_nobody_has_fills_the_log_with_no_traceback(
+    charts: Served, logged: list[EventDict]
+) -> None:
+    read(charts, "/analytics?model=never-asked")
+
+    said = [entry for entry in logged if "analytics" in entry.get("panel", "")]
+    assert {entry["log_level"] for entry in said} == {"info"}
+    assert not any("exc_info" in entry for entry in said)
 
 
 def test_two_prompt_versions_are_compared(charts: Served) -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import structlog
 
+from grabient_ops.errors import InputError
 from grabient_ops.store.changes import Mark, news
 from grabient_ops.web.live.memo import Memo
 from grabient_ops.web.live.panel import Wanted
@@ -129,6 +130,10 @@ class Lane:
         try:
             with reading.guarded():
                 return Answer(view, self._readers.show(view.wanted, reading), failed=False)
+        except InputError as error:
+            # The address asks for what is not there: nothing is broken that a traceback would show.
+            log.info("a panel has no answer", panel=view.wanted.panel.id, reason=str(error))
+            return self._failed(view, error)
         except Exception as error:
             log.warning("a panel failed", panel=view.wanted.panel.id, exc_info=error)
             return self._failed(view, error)
