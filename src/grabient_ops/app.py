@@ -16,7 +16,7 @@ from grabient_ops.providers.base import PROVIDERS, Provider, ProviderName
 from grabient_ops.providers.catalog import Catalog, load_catalog
 from grabient_ops.providers.registry import KEY_VARIABLES, build_provider
 from grabient_ops.providers.tracing import traced
-from grabient_ops.settings import Settings
+from grabient_ops.settings import Settings, check_key
 from grabient_ops.store.engine import Store, open_store
 from grabient_ops.store.moving import refuse_moved
 from grabient_ops.store.notes import get_note
@@ -145,12 +145,9 @@ class App:
             return WordVectors()
         from grabient_ops.providers.embeddings import EndpointEmbedder
 
-        key = settings.embedding_api_key
-        return EndpointEmbedder(
-            settings.embedding_url,
-            settings.embedding_model,
-            key.get_secret_value() if key else None,
-        )
+        key = settings.embedding_api_key and settings.embedding_api_key.get_secret_value()
+        check_key("GRABIENT_OPS_EMBEDDING_API_KEY", key or "")
+        return EndpointEmbedder(settings.embedding_url, settings.embedding_model, key or None)
 
     def refresh_refined(self) -> "Refreshed":
         """Bring the refined palettes of the warehouse, and their vectors, up to date."""

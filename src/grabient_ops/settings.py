@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from grabient_ops.errors import ConfigError
+
 _BARE_POSTGRESQL = re.compile(r"\Apostgres(?:ql)?://")
 
 
@@ -18,6 +20,16 @@ def _default_home() -> Path:
 def with_driver(url: str) -> str:
     """Return a URL as SQLAlchemy wants it: hosters and `psql` name no driver for PostgreSQL."""
     return _BARE_POSTGRESQL.sub("postgresql+psycopg://", url)
+
+
+def check_key(variable: str, key: str) -> None:
+    """Refuse a key that cannot be sent in an HTTP header: the client's error would show it.
+
+    Raises:
+        ConfigError: it is so; the message names the variable, never the key.
+    """
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ConfigError(f"{variable} holds a character that no key has; set it again")
 
 
 class Settings(BaseSettings):

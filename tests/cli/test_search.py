@@ -106,6 +106,20 @@ def test_an_embeddings_api_that_fails_is_named(
     assert ran.json()[0]["seed"] == "wood"
 
 
+@pytest.mark.parametrize("key", ["secret\n", "s\u00e9cret"])
+def test_a_key_that_no_header_can_hold_is_not_shown(
+    ops: "Ops", shelf: "Shelf", monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    _refine(shelf, "sea")
+    assert ops("search", "night").code == 0
+    monkeypatch.setenv("GRABIENT_OPS_EMBEDDING_URL", "http://127.0.0.1:1/v1")
+    monkeypatch.setenv("GRABIENT_OPS_EMBEDDING_API_KEY", key)
+    said = ops("search", "night").err
+
+    assert "GRABIENT_OPS_EMBEDDING_API_KEY holds a character that no key has" in said
+    assert "cret" not in said
+
+
 def test_what_a_model_wrote_cannot_steer_the_terminal(
     ops: "Ops", shelf: "Shelf", home: Path
 ) -> None:

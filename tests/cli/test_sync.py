@@ -116,6 +116,17 @@ def test_a_key_that_is_missing_or_wrong_is_one_line_without_the_key(
     assert ops("sync", "convex", "ftp://x").code == 1
 
 
+@pytest.mark.parametrize("key", ["prod:happy|secret\n", "prod:happy|s\u00e9cret"])
+def test_a_key_that_no_header_can_hold_is_not_shown(
+    deployment: Deployment, ops: "Ops", monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("CONVEX_DEPLOY_KEY", key)
+
+    assert ops("sync", "convex", deployment.url).err == (
+        "error: CONVEX_DEPLOY_KEY holds a character that no key has; set it again\n"
+    )
+
+
 def test_an_export_cannot_overwrite_what_is_followed(
     deployment: Deployment, ops: "Ops", tmp_path: Path
 ) -> None:

@@ -157,10 +157,12 @@ def _start_warehouse(opened: "App") -> None:
 @contextmanager
 def _connection(opened: "App", url: str, stop: Event) -> "Iterator[ConvexHttp]":
     from grabient_ops.importers.convex_stream_http import ConvexHttp
+    from grabient_ops.settings import check_key
 
     key = opened.settings.convex_deploy_key
     if key is None:
         raise ConfigError("CONVEX_DEPLOY_KEY is not set")
+    check_key("CONVEX_DEPLOY_KEY", key.get_secret_value())
     http = ConvexHttp(url, key.get_secret_value(), stop.wait)
     if http.is_open_to_listeners:
         warn("the address is no https: whoever is on the way can read the deploy key")

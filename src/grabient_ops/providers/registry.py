@@ -4,6 +4,7 @@ from typing import assert_never
 
 from grabient_ops.errors import ConfigError
 from grabient_ops.providers.base import Provider, ProviderName
+from grabient_ops.settings import check_key
 
 KEY_VARIABLES: dict[ProviderName, tuple[str, ...]] = {
     "openai": ("OPENAI_API_KEY",),
@@ -51,5 +52,4 @@ def _check_key(name: ProviderName, api_key: str) -> None:
     variable = KEY_VARIABLES[name][0]
     if not api_key:
         raise ConfigError(f"No key for {name}: set {variable}")
-    if not api_key.isascii() or not api_key.isprintable() or " " in api_key:
-        raise ConfigError(f"{variable} holds a character that no key has; set it again")
+    check_key(variable, api_key)
