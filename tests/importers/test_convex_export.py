@@ -263,8 +263,18 @@ def test_a_line_of_ten_megabytes_costs_bounded_memory_and_only_itself(path: Path
     assert peak < 4 * archive.LONGEST_LINE
 
 
-def test_tags_that_are_longer_than_any_answer_are_kept_and_do_not_count(path: Path) -> None:
+def test_ten_thousand_tags_of_one_answer_count(path: Path) -> None:
     many = [f"tag {number}" for number in range(10_000)]
+
+    found = answer(path, tags={**FULL, "mood": many})
+
+    assert isinstance(found, ImportedAnswer)
+    assert found.tags is not None
+    assert found.tags["mood"] == many
+
+
+def test_tags_that_are_longer_than_any_answer_are_kept_and_do_not_count(path: Path) -> None:
+    many = [f"tag {number}" for number in range(100_000)]
 
     found = answer(path, tags={**FULL, "mood": many})
 
