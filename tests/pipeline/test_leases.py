@@ -5,12 +5,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from sqlalchemy import exc
+from sqlalchemy.engine import Connection
 from typing_extensions import override
 
 from benchmarks.fleet import until
 from benchmarks.postgres import Server
 from grabient_ops.errors import StoreError
 from grabient_ops.pipeline.leases import LeasedTenure, Tenure, WorkerEndedError, open_tenure
+from grabient_ops.store import leases as store_leases
 from grabient_ops.store.engine import Store, open_store
 from grabient_ops.store.leases import list_leases
 from grabient_ops.store.notes import get_note, set_note
@@ -163,3 +166,23 @@ def test_a_home_of_one_worker_needs_no_lease(tmp_path: Path) -> None:
     tenure.begin()
     assert (tenure.leads, tenure.others, tenure.is_mine("any")) == (True, False, True)
     store.close()
+
+
+def test_a_failure_of_any_kind_does_not_end_the_renewals(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renew, failures = store_leases.renew, [exc.TimeoutError("no connection is free")]
+
+    def fail_once(connection: Connection, worker_id: str, lease_s: float) -> bool:
+        if failures and threading.current_thread().name == "lease":
+            raise failures.pop()
+        return renew(connection, worker_id, lease_s)
+
+    monkeypatch.setattr(store_leases, "renew", fail_once)
+    with ExitStack() as stack:
+        tenure = _begun(stack, LeasedTenure(store, LEASE_S, tmp_path))
+        until(lambda: not failures, 20)
+        time.sleep(LEASE_S)
+
+        with tenure.creating():
+            pass

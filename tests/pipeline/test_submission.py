@@ -15,7 +15,7 @@ from grabient_ops.errors import (
 )
 from grabient_ops.pipeline.batches import _disown
 from grabient_ops.pipeline.submission import Submitter
-from grabient_ops.providers.base import Submission
+from grabient_ops.providers.base import ProviderName, Submission
 from grabient_ops.store.batches import Batch, request_cancel
 
 if TYPE_CHECKING:
@@ -312,6 +312,27 @@ def test_without_an_echo_one_creation_at_a_time_is_under_way(lab: "Lab") -> None
     assert [fake.accepted[f"anthropic-batch-{n}"].key for n in (1, 2)] == [first.id, second.id]
 
 
+@pytest.mark.parametrize(("provider", "at_once"), [("anthropic", 1), ("openai", 4)])
+def test_what_is_in_doubt_is_settled_while_others_wait_for_it(
+    lab: "Lab", provider: ProviderName, at_once: int
+) -> None:
+    batches = _eight_of(lab, provider)
+    for batch in batches[:at_once]:
+        lab.providers[provider].will("create", KilledError(), effective=True)
+        with pytest.raises(KilledError):
+            _submit(lab, batch)
+
+    async def others_first() -> set[str | None]:
+        submitter = Submitter(lab.services)
+        await asyncio.gather(*(submitter.upload(batch.id) for batch in batches))
+        async with asyncio.timeout(30):
+            created = (submitter.create(batch.id) for batch in reversed(batches))
+            return set(await asyncio.gather(*created))
+
+    assert lab.run(others_first()) == set(lab.providers[provider].accepted)
+    assert len(lab.providers[provider].accepted) == len(batches)
+
+
 def test_an_uncertain_adoption_is_marked_as_unproven(lab: "Lab") -> None:
     batch = lab.reserve(3, "anthropic")
     lab.anthropic.will("create", LOST, effective=True)
@@ -378,6 +399,15 @@ def test_cancelled_while_it_was_created_it_is_still_found_so_that_it_can_be_canc
     lab.openai.on_call = lambda method: _cancel(lab, batch) if method == "create" else None
 
     assert _submit(lab, batch) == "openai-batch-1"
+
+
+def _eight_of(lab: "Lab", provider: ProviderName) -> list[Batch]:
+    """Eight batches of one size."""
+    for first in range(0, 24, 3):
+        lab.palettes(3, first=first)
+        lab.want(provider)
+        lab.plan()
+    return lab.batches()
 
 
 def _two_of_anthropic(lab: "Lab") -> tuple[Batch, Batch]:

@@ -1,15 +1,17 @@
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from dbos import DBOSClient, EnqueueOptions
+from dbos import DBOS, DBOSClient, EnqueueOptions
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 
-from grabient_ops.errors import AuthenticationError, InputError, UnavailableError
+from grabient_ops.errors import AuthenticationError, InputError, StoreError, UnavailableError
 from grabient_ops.pipeline import worker as worker_module
 from grabient_ops.pipeline.journal import launch_journal, open_client
 from grabient_ops.pipeline.recovery import (
@@ -24,8 +26,9 @@ from grabient_ops.pipeline.stages import STAGES
 from grabient_ops.pipeline.worker import Standstill, Worker
 from grabient_ops.providers.base import BatchEnded, BatchRunning, ResultFile, Submission
 from grabient_ops.providers.catalog import Catalog
-from grabient_ops.store.batches import Batch
+from grabient_ops.store.batches import Batch, list_unbegun, request_cancel
 from grabient_ops.store.completions import list_due
+from grabient_ops.store.engine import Store
 
 if TYPE_CHECKING:
     from tests.pipeline.conftest import FakeProvider, Lab
@@ -403,3 +406,83 @@ def test_a_workflow_that_an_older_release_left_goes_on_under_this_one(lab: "Lab"
 
     assert lab.services.batch(batch.id).state == "completed"
     assert lab.openai.calls.count("create") == 1
+
+
+def test_what_the_journal_does_not_know_is_begun_whosever_share_it_is(
+    lab: "Lab", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.submitted()
+    worker = _worker(lab)
+    monkeypatch.setattr(worker._tenure, "is_mine", lambda _: False)
+
+    worker.run(until_done=True, on_tick=_within_half_a_minute(worker))
+
+    assert [batch.state for batch in lab.batches()] == ["completed"]
+
+
+def test_a_workflow_whose_start_failed_is_started_again(
+    lab: "Lab", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "_PLAN_AT_LEAST_EVERY_S", 0.2)
+    start, failures = DBOS.start_workflow_async, [OperationalError("insert", {}, Exception("full"))]
+
+    async def fail_once(*words: Any) -> object:  # noqa: ANN401 - passed through
+        if failures:
+            raise failures.pop()
+        return await start(*words)
+
+    monkeypatch.setattr(DBOS, "start_workflow_async", fail_once)
+    lab.palettes(1)
+    lab.want()
+    worker = _worker(lab)
+
+    worker.run(until_done=True, on_tick=_within_half_a_minute(worker))
+
+    assert _outcome(lab) == [(1, None)]
+
+
+def _within_half_a_minute(worker: Worker) -> Callable[[], None]:
+    deadline = time.monotonic() + 30
+
+    def tick() -> None:
+        if time.monotonic() > deadline:
+            worker.stop()
+
+    return tick
+
+
+def test_news_of_a_reading_that_failed_at_its_end_are_told_at_the_next_look(
+    lab: "Lab", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, worker = lab.submitted(), _worker(lab)
+    told: list[str] = []
+    monkeypatch.setattr(lab.services.wakes, "tell", lambda batch_id, _news: told.append(batch_id))
+    read, failures = Store.read, [StoreError("hung up")]
+
+    @contextmanager
+    def fail_once(store: Store) -> Iterator[Connection]:
+        with read(store) as connection:
+            yield connection
+        if failures:
+            raise failures.pop()
+
+    monkeypatch.setattr(Store, "read", fail_once)
+    with pytest.raises(StoreError):
+        worker._follow_changes()
+    worker._follow_changes()
+
+    assert batch.id in told
+
+
+def test_what_is_given_up_before_it_was_sent_may_be_ended_by_anybody(lab: "Lab") -> None:
+    given_up = lab.reserve()
+    lab.palettes(1, first=3)
+    lab.want()
+    (waiting,) = lab.plan().reserved
+    for batch_id in (given_up.id, waiting):
+        lab.services.update(batch_id, state="over_budget")
+    with lab.store.write() as connection:
+        request_cancel(connection, given_up.id, lab.clock())
+
+    with lab.store.read() as connection:
+        assert list_unbegun(connection) == [given_up.id]

@@ -95,7 +95,7 @@ def test_a_reader_keeps_its_snapshot_and_writes_nothing(store: Store) -> None:
             set_note(connection, "snapshot", "1")
 
         assert get_note(snapshot, "snapshot") is None
-    with pytest.raises(sa.exc.InternalError, match="read-only"), store.read() as connection:
+    with pytest.raises(StoreError, match="read-only"), store.read() as connection:
         set_note(connection, "snapshot", "2")
 
 
@@ -169,3 +169,13 @@ def test_a_server_that_is_not_there_is_told_in_one_sentence(server: Server) -> N
 
     assert "hunter2" not in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_server_that_takes_no_writes_any_more_is_told_in_one_sentence(store: Store) -> None:
+    def write() -> None:
+        with store.write() as connection:
+            connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+            set_note(connection, "a", "b")
+
+    with pytest.raises(StoreError, match="read-only"):
+        write()

@@ -60,7 +60,7 @@ class BatchWorkflow:
         try:
             with SetWorkflowID(f"batch-{batch_id}"):
                 await DBOS.start_workflow_async(self.run, batch_id)
-        except Exception as error:  # noqa: BLE001 - nobody awaits it; the planner names it again
+        except Exception as error:  # noqa: BLE001 - nobody awaits it; the worker names it again
             log.error("workflow not started", batch=batch_id, error=str(error))  # noqa: TRY400
 
 
@@ -118,12 +118,16 @@ def _register_steps(services: Services) -> _Steps:
     @DBOS.step(name="collect")
     async def collect(batch_id: str, end: End) -> bool:
         """Return False when the batch was a stranger's: then the search for ours goes on."""
-        try:
-            await _enduring(services, partial(collector.collect, batch_id, end))
-        except ForeignBatchError:
-            _disown(services, batch_id)
-            return False
-        return True
+
+        async def collect_ours() -> bool:
+            try:
+                await collector.collect(batch_id, end)
+            except ForeignBatchError:
+                _disown(services, batch_id)
+                return False
+            return True
+
+        return await _enduring(services, collect_ours)
 
     return _Steps(upload, create, await_end, collect)
 

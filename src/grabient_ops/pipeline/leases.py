@@ -212,7 +212,7 @@ class LeasedTenure(Tenure):
         while not self._ended.wait(self._lease_s / _RENEWALS) and not self.is_lost:
             try:
                 self._renew()
-            except StoreError as error:
+            except Exception as error:  # noqa: BLE001 - without this thread nothing is created
                 log.warning("the lease was not renewed", error=str(error))
 
     def _renew(self) -> None:

@@ -31,7 +31,6 @@ class Patrol:
         now = time.monotonic()
         if members == self._members and now < self._next:
             return
-        self._members, self._next = members, now + _AT_LEAST_EVERY_S
         under_way = DBOS.list_workflows(
             name=WORKFLOW_NAME,
             status=["PENDING", "ENQUEUED"],
@@ -44,6 +43,8 @@ class Patrol:
             self._bring_forward([r for r in under_way if r.app_version != APPLICATION_VERSION])
             self._take_over({row.executor_id or "" for row in pending})
         self._watch_own([row for row in pending if row.executor_id == self._tenure.id], now)
+        # Only now: a look that the database broke off is repeated at once.
+        self._members, self._next = members, now + _AT_LEAST_EVERY_S
 
     def _bring_forward(self, rows: list[WorkflowStatus]) -> None:
         """Begin anew what a release with other steps has left; each step sees what is done."""

@@ -45,7 +45,7 @@ class Submitter:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._turns: dict[str, asyncio.Semaphore] = {}
+        self._turns: dict[tuple[str, bool], asyncio.Semaphore] = {}
         self._writing = asyncio.Lock()
 
     async def upload(self, batch_id: str) -> None:
@@ -71,8 +71,10 @@ class Submitter:
         Raises:
             ProviderError: the provider refused; certainly nothing was created.
         """
-        provider = self._services.provider_of(self._services.batch(batch_id))
-        async with self._turn(provider):
+        batch = self._services.batch(batch_id)
+        provider = self._services.provider_of(batch)
+        # Whoever has the turn may be waiting for what is in doubt: that has a turn of its own.
+        async with self._turn(provider, in_doubt=batch.submit_started_at is not None):
             batch = self._services.batch(batch_id)
             if batch.provider_batch_id:
                 return batch.provider_batch_id
@@ -86,8 +88,9 @@ class Submitter:
         with self._services.store.read() as connection:
             return is_from_before_restore(connection, batch)
 
-    def _turn(self, provider: Provider) -> asyncio.Semaphore:
-        return self._turns.setdefault(provider.name, asyncio.Semaphore(_at_once(provider)))
+    def _turn(self, provider: Provider, *, in_doubt: bool = False) -> asyncio.Semaphore:
+        turn = asyncio.Semaphore(_at_once(provider))
+        return self._turns.setdefault((provider.name, in_doubt), turn)
 
     async def _create(self, batch_id: str, provider: Provider) -> str | None:
         for tries in range(1, MAX_TRIES + 1):
@@ -132,12 +135,14 @@ class Submitter:
         services = self._services
         now = services.now()
         with services.store.write() as connection:
-            # What workers on other machines are about to create counts as well.
+            # What workers on other machines are about to create counts as well; so do we, already,
+            # when an earlier creation was in doubt.
             lock(connection, "creations")
             batch = load_batch(connection, batch_id)
             if batch.cancel_requested_at:
                 return None
-            if count_creating(connection, provider.name, batch_id) >= _at_once(provider):
+            others = count_creating(connection, provider.name, batch_id)
+            if batch.submit_started_at is None and others >= _at_once(provider):
                 return False
             intent = {"submit_started_at": now, "high_water": high_water, "state": "submitting"}
             update_batch(connection, batch_id, now, **intent)

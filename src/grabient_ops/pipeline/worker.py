@@ -182,14 +182,14 @@ class Worker:
         delivered = self._lead() if self._tenure.leads else False
         changed = self._follow_changes()
         is_time = now >= self._next_plan
+        if is_time or (self._tenure.others and (changed or self._has_batch_news)):
+            self._start_unbegun()
         if self._tenure.leads and (delivered or changed or is_time):
             self._last_plan = self._plan(has_news=delivered or changed)
             self._start(self._last_plan.reserved)
             self._next_plan = now + self._until_next_look_s(self._last_plan)
         elif self._tenure.others and (changed or is_time):
             self._next_plan = now + _PLAN_AT_LEAST_EVERY_S
-        if self._tenure.others and (changed or is_time or self._has_batch_news):
-            self._start_unbegun()
         self._patrol.look()
         if now >= self._next_sweep and self._tenure.leads:
             forget_ended(self._services.now() - self._keep_journal)
@@ -256,7 +256,9 @@ class Worker:
             else []
         )
         begun = {status.workflow_id.removeprefix("batch-") for status in known}
-        self._start([batch_id for batch_id in open_ids if batch_id in decided - begun])
+        # Not only our share: nobody else looks for what the journal does not know.
+        for batch_id in (batch_id for batch_id in open_ids if batch_id in decided - begun):
+            self._workflow.start(batch_id)
 
     def _list_open(self, states: Sequence[str]) -> list[str]:
         with self._services.store.read() as connection:
@@ -270,7 +272,7 @@ class Worker:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _start_unbegun(self) -> None:
-        """Start this worker's share of what may be sent."""
+        """Start this worker's share of what may be sent, or is to end without having been."""
         with self._services.store.read() as connection:
             unbegun = list_unbegun(connection)
         self._start([batch_id for batch_id in unbegun if batch_id not in self._workflow.running])
@@ -289,7 +291,8 @@ class Worker:
     def _follow_changes(self) -> bool:
         """Wake batches whose row changed; return whether the planner should look again."""
         with self._services.store.read() as connection:
-            news, self._mark = follow(connection, self._mark)
+            news, mark = follow(connection, self._mark)
+        self._mark = mark  # not before: a reading that fails at its end has told nobody
         self._has_batch_news = any(change.topic == "batches" for change in news)
         if not news:
             return False

@@ -182,9 +182,15 @@ def count_creating(connection: Connection, provider: str, but: str) -> int:
 
 
 def list_unbegun(connection: Connection) -> list[str]:
-    """Return the ids of batches that may be sent and of which nothing has been, oldest first."""
+    """Return the ids of batches that nobody has begun and somebody may, oldest first.
+
+    Those that may be sent, and those that were cancelled before that: they only have to end.
+    """
+    is_given_up = sa.and_(
+        batches.c.state.in_(("reserved", "over_budget")), batches.c.cancel_requested_at.is_not(None)
+    )
     query = sa.select(batches.c.id).where(
-        batches.c.state == "submitting",
+        sa.or_(batches.c.state == "submitting", is_given_up),
         batches.c.input_file_id.is_(None),
         batches.c.submit_started_at.is_(None),
         batches.c.payload_sha256.is_(None),

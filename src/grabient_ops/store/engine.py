@@ -187,8 +187,11 @@ def _explained(url: str) -> Iterator[None]:
     try:
         yield
     except sa.exc.DBAPIError as error:
-        # SQLite's driver has no narrower class for a file that is no database.
-        failed = type(error) in {sa.exc.OperationalError, sa.exc.DatabaseError}
+        # SQLite's driver has no narrower class for a file that is no database; a PostgreSQL that
+        # has become a copy of another, and takes no writes, says so by an internal error.
+        failed = type(error) in {
+            sa.exc.OperationalError, sa.exc.DatabaseError, sa.exc.InternalError
+        }  # fmt: skip
         if not failed and not error.connection_invalidated:
             raise
         reason = str(error.orig).partition("\n")[0]
