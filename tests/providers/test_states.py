@@ -127,7 +127,7 @@ def test_the_end_of_an_anthropic_batch_is_told_by_its_counts(
         (message_batch("in_progress", processing=9), BatchRunning()),
         (message_batch("canceling", processing=9, cancel_asked=1), BatchRunning(canceling=True)),
         (message_batch("queued"), BatchRunning(unfamiliar="queued")),
-        (message_batch("ended", succeeded=9), BatchRunning()),
+        (message_batch("ended", succeeded=9), BatchRunning(resultless=True)),
         (message_batch("ended", canceled=9, cancel_asked=1), BatchEnded("canceled")),
     ],
 )

@@ -176,7 +176,7 @@ def batch_state(batch: Mapping[str, Any], results_url: str | None) -> BatchState
         case "canceling":
             return BatchRunning(canceling=True)
         case "ended" if results_url is None and _count(batch, "succeeded"):
-            return BatchRunning()  # paid answers exist, only their address is late
+            return BatchRunning(resultless=True)  # paid answers exist, only their address is late
         case "ended":
             files = (ResultFile("output", results_url),) if results_url else ()
             return BatchEnded(_how(batch), files)
