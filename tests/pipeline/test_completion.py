@@ -69,6 +69,20 @@ def test_unanswered_requests_are_asked_again_unless_an_operator_cancelled(
     assert all(b.attempt == 2 for b in lab.batches()[1:])
 
 
+@pytest.mark.parametrize("how", ["completed", "failed", "expired"])
+def test_what_an_operator_cancelled_is_not_asked_again_however_it_ended(
+    lab: "Lab", how: str
+) -> None:
+    batch = lab.submitted(3)
+    with lab.store.write() as connection:
+        request_cancel(connection, batch.id, lab.clock())
+    _complete(lab, batch, _end(how, "the provider's word"))
+
+    errors = [(row["error_class"], row["error"]) for row in lab.rows()]
+    assert errors == [("canceled", "the provider's word")] * 3
+    assert lab.plan().reserved == []
+
+
 def test_a_request_without_a_line_says_how_its_batch_ended(lab: "Lab") -> None:
     batch = lab.submitted(1)
     lab.services.update(batch.id, state="collecting")

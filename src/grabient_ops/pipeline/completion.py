@@ -81,13 +81,20 @@ def _close_ended(connection: Connection, batch: Batch, end: End, at: datetime) -
         _end(connection, batch, at, "failed", error_class=QUEUE_FULL, error=end["message"])
         return
     message = end["message"] or f"no answer: the batch was {how}"
-    _fail_unanswered(connection, batch, _UNANSWERED[how], message, at)
+    _fail_unanswered(connection, batch, _class_of_unanswered(batch, how), message, at)
     state = "failed" if how == "rejected" else how
     error_class = str(ErrorClass.INVALID_REQUEST) if how == "rejected" else None
     _end(
         connection, batch, at, state, error_class=error_class, error=end["message"],
         may_be_billed=_UNANSWERED[how] is ErrorClass.MISSING,
     )  # fmt: skip
+
+
+def _class_of_unanswered(batch: Batch, how: str) -> ErrorClass:
+    """What an operator has cancelled is not asked again, however it ended."""
+    unanswered = _UNANSWERED[how]
+    is_unwanted = unanswered.retryable and batch.cancel_requested_at is not None
+    return ErrorClass.CANCELED if is_unwanted else unanswered
 
 
 def _close_broken(connection: Connection, batch: Batch, error: Exception, at: datetime) -> None:
