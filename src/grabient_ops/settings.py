@@ -102,7 +102,8 @@ class Settings(BaseSettings):
         float,
         Field(
             gt=0,
-            description="Age at which an unfinished batch is cancelled, collected and asked again.",
+            description="Age at which an unfinished batch is cancelled, collected and asked again; "
+            "at twice that it is given up.",
         ),
     ] = 50.0
     keep_journal_days: Annotated[

@@ -101,6 +101,18 @@ def test_what_the_provider_did_not_get_to_is_not_billed(lab: "Lab", how: str) ->
     assert (ended.settled_cost, ended.reserved_cost) == (_price(lab), 0)
 
 
+@pytest.mark.parametrize("asked_for", [True, False], ids=["by an operator", "because stuck"])
+def test_a_batch_that_could_not_be_cancelled_keeps_its_reservation(
+    lab: "Lab", *, asked_for: bool
+) -> None:
+    batch = _sent(lab)
+    if asked_for:
+        lab.services.update(batch.id, cancel_requested_at=lab.clock())
+
+    ended = _close(lab, batch, _end("failed"))
+    assert (ended.settled_cost, ended.reserved_cost) == (0, 3 * _bound(batch))
+
+
 def test_a_torn_line_of_an_expired_batch_may_have_been_an_answer(lab: "Lab") -> None:
     batch = _sent(lab)
     _collect(lab, batch, lab.answer(f"{batch.id}-1"), b'{"custom_id": "\n')

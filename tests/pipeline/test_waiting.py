@@ -13,6 +13,7 @@ from grabient_ops.errors import (
     RateLimitedError,
     UnavailableError,
 )
+from grabient_ops.pipeline.recovery import reopen
 from grabient_ops.pipeline.services import Watch
 from grabient_ops.pipeline.waiting import End, Waiter
 from grabient_ops.providers.base import (
@@ -148,7 +149,7 @@ def test_a_cancel_is_passed_on_once_and_the_end_waited_for(lab: "Lab") -> None:
     batch = lab.submitted()
     _cancel(lab, batch)
 
-    end = _wait(lab, batch, BatchRunning(), BatchRunning(canceling=True), CANCELED)
+    end = _wait(lab, batch, *[BatchRunning(canceling=True)] * 2, CANCELED)
     assert (end["how"], end["files"]) == ("canceled", [["output", "file-1"]])
     assert lab.openai.canceled == ["openai-batch-1"]
     assert lab.services.batch(batch.id).state == "canceling"
@@ -161,6 +162,84 @@ def test_a_cancel_that_fails_is_tried_again_at_the_next_poll(lab: "Lab") -> None
 
     assert _wait(lab, batch, BatchRunning(), CANCELED)["how"] == "canceled"
     assert lab.openai.calls.count("cancel") == 2
+
+
+def test_a_cancel_without_effect_is_repeated_before_each_poll_until_it_has_one(lab: "Lab") -> None:
+    batch = lab.submitted()
+    _cancel(lab, batch)
+    before = len(lab.announced("batches"))
+
+    _wait(lab, batch, *[BatchRunning()] * 2, *[BatchRunning(canceling=True)] * 2, CANCELED)
+    assert lab.openai.calls == ["cancel", "poll"] * 3 + ["poll"] * 2
+    assert len(lab.announced("batches")) - before == 1
+
+
+def test_a_batch_that_has_ended_without_results_is_not_cancelled_again(lab: "Lab") -> None:
+    batch = lab.submitted()
+    _cancel(lab, batch)
+
+    _wait(lab, batch, *[BatchRunning(resultless=True)] * 3, CANCELED)
+    assert lab.openai.canceled == ["openai-batch-1"]
+
+
+def test_a_cancel_that_fails_is_shown_and_written_once_until_one_is_accepted(lab: "Lab") -> None:
+    batch = lab.submitted()
+    _cancel(lab, batch)
+    before = len(lab.announced("batches"))
+    lab.openai.will("cancel", *[UnavailableError("openai", "503")] * 3)
+    shown = []
+    lab.openai.on_call = lambda _: shown.append(lab.services.batch(batch.id).error)
+
+    _wait(lab, batch, *[BatchRunning()] * 3, BatchRunning(canceling=True), CANCELED)
+    assert shown == [None, *["cancel: openai: 503"] * 6, None, None]
+    assert len(lab.announced("batches")) - before == 2
+
+
+def _let_time_pass_with_each_call(lab: "Lab") -> None:
+    """Half of the time that a cancel is given."""
+    lab.openai.on_call = lambda _: lab.clock.forward(lab.policy.poll_s * 61)
+
+
+def test_a_batch_that_neither_ends_nor_cancels_is_given_up_at_twice_the_age(lab: "Lab") -> None:
+    batch = lab.submitted()
+    lab.clock.forward(2 * lab.policy.stall_s)
+    _let_time_pass_with_each_call(lab)
+
+    assert _wait(lab, batch, *[BatchRunning(canceling=True)] * 9) == {
+        "how": "failed",
+        "files": [],
+        "message": "the provider neither finishes nor cancels it",
+        "queue_full": False,
+    }
+
+
+def test_before_twice_the_age_a_cancel_is_waited_for(lab: "Lab") -> None:
+    batch = lab.submitted()
+    lab.clock.forward(1.5 * lab.policy.stall_s)
+    _let_time_pass_with_each_call(lab)
+
+    assert _wait(lab, batch, *[BatchRunning(canceling=True)] * 9, CANCELED)["how"] == "expired"
+
+
+def test_a_clock_that_is_set_forth_leaves_the_cancel_its_time(lab: "Lab") -> None:
+    batch = lab.submitted()
+    lab.clock.set(9 * lab.policy.stall_s)
+
+    end = _wait(lab, batch, *[BatchRunning(canceling=True)] * 3, CANCELED)
+    assert (end["how"], end["files"]) == ("expired", [["output", "file-1"]])
+
+
+def test_a_batch_that_was_given_up_is_asked_for_once_more_when_it_is_restarted(lab: "Lab") -> None:
+    batch = lab.submitted()
+    lab.clock.forward(2 * lab.policy.stall_s)
+    _let_time_pass_with_each_call(lab)
+    waiter = Waiter(lab.services)
+    lab.openai.states.extend([BatchRunning(canceling=True)] * 2)
+    assert lab.run(waiter.wait(batch.id))["how"] == "failed"
+
+    reopen(lab.services, batch.id)
+    lab.openai.states.extend([BatchRunning(canceling=True), CANCELED])
+    assert lab.run(waiter.wait(batch.id))["files"] == [["output", "file-1"]]
 
 
 def test_a_cancel_that_came_too_late_changes_nothing(lab: "Lab") -> None:
@@ -290,7 +369,7 @@ def test_a_stuck_batch_is_given_up_and_counts_as_expired(lab: "Lab") -> None:
     batch = lab.submitted()
     lab.clock.forward(lab.policy.stall_s + 1)
 
-    end = _wait(lab, batch, BatchRunning(), CANCELED)
+    end = _wait(lab, batch, BatchRunning(canceling=True), CANCELED)
     assert (end["how"], end["files"]) == ("expired", [["output", "file-1"]])
     assert lab.openai.canceled == ["openai-batch-1"]
     assert lab.services.batch(batch.id).cancel_requested_at is None

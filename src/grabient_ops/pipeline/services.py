@@ -32,7 +32,8 @@ class Policy:
         step_s: first wait before a failed call is repeated; it doubles.
         settle_s: how long a creation of unknown outcome is looked for before it is repeated.
         retry_s: first wait before a failed submission is planned again; it doubles, up to 15 min.
-        stall_s: age at which an unfinished batch is given up: cancelled, collected, asked again.
+        stall_s: age at which an unfinished batch is cancelled, collected and asked again; at twice
+            that it is given up, if the cancel has had no effect.
         max_attempts: tries per tagging request and run.
         refinement_attempts: tries per refinement.
     """

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any, assert_never
 
 import structlog
@@ -14,6 +15,7 @@ from grabient_ops.providers.base import (
     BatchRejected,
     BatchRunning,
     BatchState,
+    ResultFile,
 )
 from grabient_ops.store.batches import Batch
 
@@ -25,6 +27,10 @@ _POLLS_AT_ONCE = 16
 _RESULTLESS_FOR = 120
 """For how many first waits a batch may have ended without saying where its results are: half an
 hour by default. Results were seen to come late, and some never come."""
+_CANCELING_FOR = 120
+"""For how many first waits a cancel is given time, however old the batch is: after a long sleep, or
+on a clock that was set forth, what has been paid for may still come."""
+_NOT_CANCELED = "cancel: "
 _UNKNOWN_FOR_S = 1800.0
 """How long a provider may not know an id that it has given us (read-after-write lag)."""
 
@@ -40,6 +46,7 @@ class Waiter:
         self._turns = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(_POLLS_AT_ONCE))
         self._unknown_since: dict[str, float] = {}
         self._resultless_since: dict[str, float] = {}
+        self._canceling_since: dict[str, float] = {}
 
     async def wait(self, batch_id: str) -> End:
         """Return the end of a batch; asks the provider to cancel when the operator wants that."""
@@ -50,35 +57,49 @@ class Waiter:
     async def _wait(self, batch: Batch, watch: Watch) -> End:
         elapsed = self._services.elapsed
         since = elapsed() - max(0.0, self._age_s(batch))
+        is_heeded = True
         while True:
-            batch = await self._heed_cancel(batch)
+            batch = await self._heed_cancel(batch, is_heeded=is_heeded)
             batch, state = await self._poll(batch)
-            match state:
-                case BatchEnded():
-                    files = [[file.name, file.ref] for file in state.files]
-                    return {"how": self._judge(batch, state), "files": files,
-                            "message": state.message, "queue_full": False}  # fmt: skip
-                case BatchRejected():
-                    return {"how": "rejected", "files": [], "message": state.reason,
-                            "queue_full": state.queue_full}  # fmt: skip
-                case BatchRunning(resultless=True) if self._has_no_results(batch):
-                    return {"how": "completed", "files": [], "queue_full": False,
-                            "message": "it has ended without results"}  # fmt: skip
-                case BatchRunning():
-                    batch = self._show(batch, state)
-                case None:
-                    pass
-                case _:
-                    assert_never(state)
+            if end := self._end_of(batch, state):
+                return end
+            if isinstance(state, BatchRunning):
+                batch = self._show(batch, state)
+                is_heeded = state.canceling or state.resultless
             pause_s = self._interval_s(elapsed() - since) * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
             batch, is_nudged = await self._pause(batch, watch, pause_s)
             if is_nudged:
                 since = elapsed()
 
+    def _end_of(self, batch: Batch, state: BatchState | None) -> End | None:
+        """Return how a batch has ended, also when we give it up; None while it is waited for."""
+        match state:
+            case BatchEnded():
+                return _end(self._judge(batch, state), state.message, state.files)
+            case BatchRejected():
+                return _end("rejected", state.reason, queue_full=state.queue_full)
+            case BatchRunning(resultless=True) if self._has_no_results(batch):
+                return _end("completed", "it has ended without results")
+            case BatchRunning(resultless=False) if self._is_beyond_help(batch):
+                return _end("failed", "the provider neither finishes nor cancels it")
+            case BatchRunning() | None:
+                return None
+            case _:
+                assert_never(state)
+
     def _has_no_results(self, batch: Batch) -> bool:
         now_s = self._services.elapsed()
         since_s = self._resultless_since.setdefault(batch.id, now_s)
         return now_s - since_s > self._services.policy.poll_s * _RESULTLESS_FOR
+
+    def _is_beyond_help(self, batch: Batch) -> bool:
+        """Whether a cancel that was accepted has had no effect for long enough."""
+        if batch.state != "canceling":
+            return False
+        now_s, policy = self._services.elapsed(), self._services.policy
+        since_s = self._canceling_since.setdefault(batch.id, now_s)
+        had_time = now_s - since_s > policy.poll_s * _CANCELING_FOR
+        return had_time and self._age_s(batch) > 2 * policy.stall_s
 
     def _interval_s(self, waited_s: float) -> float:
         """Return the wait after a poll; it grows by half each time, and a restart changes nothing.
@@ -103,25 +124,33 @@ class Waiter:
                 return batch, BatchEnded(
                     "failed", message=f"the provider does not know it: {error}"
                 )
-            return self._note(batch, str(error)), None
+            return self._change(batch, error=str(error)), None
         except ProviderError as error:
             log.warning("poll failed", batch=batch.id, error=str(error))
-            return self._note(batch, str(error)), None
+            return self._change(batch, error=str(error)), None
         self._unknown_since.pop(batch.id, None)
         return batch, state
 
-    async def _heed_cancel(self, batch: Batch) -> Batch:
-        """Pass a cancel on to the provider: the operator's, or ours when the batch is stuck."""
+    async def _heed_cancel(self, batch: Batch, *, is_heeded: bool) -> Batch:
+        """Pass a cancel on to the provider: the operator's, or ours when the batch is stuck.
+
+        One that was accepted is repeated before each poll, unless the poll before showed its effect
+        (`is_heeded`): some are accepted and forgotten.
+        """
         is_stuck = self._age_s(batch) > self._services.policy.stall_s
-        if batch.state != "waiting" or not (batch.cancel_requested_at or is_stuck):
+        is_new = batch.state == "waiting" and (batch.cancel_requested_at or is_stuck)
+        if not is_new and (batch.state != "canceling" or is_heeded):
             return batch
         try:
             await asyncio.to_thread(
                 self._services.provider_of(batch).cancel, batch.provider_batch_id or ""
             )
-        except ProviderError as error:
-            return self._note(batch, f"cancel: {error}")
-        return self._change(batch, state="canceling")
+        except ProviderError as problem:
+            return self._change(batch, error=f"{_NOT_CANCELED}{problem}")
+        if is_new:
+            self._canceling_since[batch.id] = self._services.elapsed()
+        error = None if _is_not_canceled(batch) else batch.error
+        return self._change(batch, state="canceling", error=error)
 
     def _judge(self, batch: Batch, state: BatchEnded) -> str:
         """A batch that we gave up because it was stuck has expired: nobody asked to cancel it."""
@@ -131,13 +160,14 @@ class Waiter:
         return state.how
 
     def _show(self, batch: Batch, state: BatchRunning) -> Batch:
-        if state.unfamiliar:
-            batch = self._note(batch, f"unfamiliar state {state.unfamiliar!r}, waiting on")
-        elif batch.error:
-            batch = self._change(batch, error=None)
-        if (state.completed, state.failed) == (batch.live_completed, batch.live_failed):
-            return batch
-        return self._change(batch, live_completed=state.completed, live_failed=state.failed)
+        error = None
+        if _is_not_canceled(batch) and not state.canceling:
+            error = batch.error
+        elif state.unfamiliar:
+            error = f"unfamiliar state {state.unfamiliar!r}, waiting on"
+        return self._change(
+            batch, error=error, live_completed=state.completed, live_failed=state.failed
+        )
 
     async def _pause(self, batch: Batch, watch: Watch, seconds: float) -> tuple[Batch, bool]:
         """Wait so long; a cancel or a nudge ends the wait at once.
@@ -160,9 +190,21 @@ class Waiter:
         submitted = batch.submitted_at or batch.created_at
         return (self._services.now() - submitted).total_seconds()
 
-    def _note(self, batch: Batch, text: str) -> Batch:
-        return batch if batch.error == text else self._change(batch, error=text)
-
     def _change(self, batch: Batch, **values: Any) -> Batch:  # noqa: ANN401 - columns
-        self._services.update(batch.id, **values)
-        return batch._replace(**values)
+        """Write what is not so already: a poll that brings no news wakes nobody."""
+        changed = batch._replace(**values)
+        if changed != batch:
+            self._services.update(batch.id, **values)
+        return changed
+
+
+def _end(
+    how: str, message: str | None, files: Sequence[ResultFile] = (), *, queue_full: bool = False
+) -> End:
+    names = [[file.name, file.ref] for file in files]
+    return {"how": how, "files": names, "message": message, "queue_full": queue_full}
+
+
+def _is_not_canceled(batch: Batch) -> bool:
+    """Whether what is shown is that a cancel failed; that stays, until one is accepted."""
+    return (batch.error or "").startswith(_NOT_CANCELED)
