@@ -3,6 +3,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy.engine import Connection
 
 from grabient_ops.errors import (
     AuthenticationError,
@@ -11,12 +12,15 @@ from grabient_ops.errors import (
     ProviderError,
     QuotaError,
     RateLimitedError,
+    StoreError,
     UnavailableError,
 )
+from grabient_ops.pipeline import payload
 from grabient_ops.pipeline.batches import _disown
 from grabient_ops.pipeline.submission import Submitter
 from grabient_ops.providers.base import ProviderName, Submission
 from grabient_ops.store.batches import Batch, request_cancel
+from grabient_ops.store.requests import Request, list_requests
 
 if TYPE_CHECKING:
     from tests.pipeline.conftest import FakeProvider, Lab
@@ -68,6 +72,29 @@ def test_the_intent_is_written_before_the_provider_hears_of_it(lab: "Lab") -> No
     _submit(lab, batch)
 
     assert [intent is None for intent in intents] == [True, True, False]
+
+
+def test_a_payload_that_was_cut_off_while_it_was_written_is_never_sent(
+    lab: "Lab", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = lab.reserve(3, "anthropic")
+
+    def lose_the_store_half_way(
+        connection: Connection, batch_id: str, start: int, limit: int
+    ) -> list[Request]:
+        if start == 2:
+            monkeypatch.undo()
+            raise StoreError("the store cannot be reached")
+        return list_requests(connection, batch_id, start, limit)
+
+    monkeypatch.setattr(payload, "_PAGE", 2)
+    monkeypatch.setattr(payload, "list_requests", lose_the_store_half_way)
+    with pytest.raises(StoreError):
+        _create(lab, batch)
+    _create(lab, batch)
+
+    (submission,) = lab.anthropic.accepted.values()
+    assert submission.payload.read_bytes().count(b"\n") == submission.request_count == 3
 
 
 def test_submitting_again_changes_nothing(lab: "Lab") -> None:

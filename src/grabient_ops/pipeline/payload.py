@@ -42,7 +42,8 @@ def payload_path(services: Services, batch_id: str) -> Path:
 def write_payload(services: Services, batch: Batch) -> tuple[Submission, str]:
     """Write all requests of a batch to its spool folder; return the submission and its SHA-256.
 
-    The same batch gives the same bytes each time. Memory does not grow with the batch.
+    The same batch gives the same bytes each time. Memory does not grow with the batch. A payload
+    that has its name is whole: one that was cut off would be bought as it is.
     """
     model = services.model_of(batch)
     with services.store.read() as connection:
@@ -56,8 +57,9 @@ def write_payload(services: Services, batch: Batch) -> tuple[Submission, str]:
     write_page = _refinement_page if refines else _tagging_page
     target = payload_path(services, batch.id)
     target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_suffix(".part")
     digest = hashlib.sha256()
-    with target.open("wb") as file:
+    with part.open("wb") as file:
         for start in range(0, batch.request_count, _PAGE):
             with services.store.read() as connection:
                 size = min(_PAGE, batch.request_count - start)
@@ -67,6 +69,7 @@ def write_payload(services: Services, batch: Batch) -> tuple[Submission, str]:
                 file.write(lines)
         file.flush()
         os.fsync(file.fileno())
+    part.replace(target)
     return as_submission(batch, model, target), digest.hexdigest()
 
 
