@@ -310,3 +310,12 @@ def test_an_error_survives_being_copied_and_pickled() -> None:
 
     for twin in (copy.copy(error), pickle.loads(pickle.dumps(error))):  # noqa: S301 - our own bytes
         assert (str(twin), twin.retry_after_s) == ("groq: slow down", 7.0)
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_an_answer_nested_too_deeply_for_the_sdk_is_one_of_our_errors(
+    stub: Stub, name: ProviderName
+) -> None:
+    stub.answers(500, b'{"error":' * 1020 + b"1" + b"}" * 1020)
+
+    assert isinstance(poll_error(stub, name), UnavailableError)

@@ -84,6 +84,24 @@ def test_a_line_of_nobody_is_unreadable(offline: Offline, name: ProviderName, li
     assert len(result.reason) < 400
 
 
+def nested(levels: int) -> bytes:
+    return b'{"a":' * levels + b"1" + b"}" * levels
+
+
+@each_provider
+@pytest.mark.parametrize("levels", [300, 1000])
+def test_an_error_nested_too_deeply_to_be_written_is_shown_in_part(
+    offline: Offline, name: ProviderName, levels: int
+) -> None:
+    row = b'{"custom_id":"k1-0","key":"k1-0","error":%b}' % nested(levels)
+
+    result = offline[name].read(row)
+
+    assert isinstance(result, Failed)
+    assert result.message.startswith('{"custom_id":"k1-0","key":"k1-0","error":{"a":{"a":{')
+    assert len(result.message) <= 500
+
+
 @each_provider
 def test_unicode_line_separators_stay_in_the_answer(offline: Offline, name: ProviderName) -> None:
     text = "A\u2028B\u2029C\x85D"

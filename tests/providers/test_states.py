@@ -41,7 +41,7 @@ FULL = [{"code": "token_limit_exceeded", "message": "Enqueued token limit reache
         (chat_batch("finalizing", request_counts=None), BatchRunning()),
         (chat_batch("cancelling"), BatchRunning(4, 2, canceling=True)),
         (chat_batch("paused"), BatchRunning(4, 2, unfamiliar="paused")),
-        (chat_batch(None), BatchRunning(4, 2, unfamiliar="None")),
+        (chat_batch(None), BatchRunning(4, 2, unfamiliar="null")),
         (
             chat_batch("completed", output_file_id="file-out", error_file_id=""),
             BatchEnded("completed", (OUTPUT,)),
@@ -215,3 +215,27 @@ def test_gemini_states_become_ours(stub: Stub, batch: Json, state: BatchState) -
     stub.answers(200, batch)
 
     assert stub.provider("google").poll("batches/1") == state
+
+
+@pytest.mark.parametrize(
+    ("name", "batch"),
+    [
+        ("openai", '{"status": <deep>}'),
+        ("groq", '{"status": "failed", "errors": [<deep>]}'),
+        ("anthropic", '{"processing_status": <deep>}'),
+        ("google", '{"error": <deep>}'),
+    ],
+)
+def test_a_state_nested_too_deeply_to_be_written_is_shown_in_part(
+    stub: Stub, name: ProviderName, batch: str
+) -> None:
+    deep = "[" * 1020 + "]" * 1020
+    stub.answers(200, batch.replace("<deep>", deep).encode())
+
+    state = stub.provider(name).poll("batch_1")
+
+    assert isinstance(state, BatchRunning | BatchRejected)
+    text = state.unfamiliar if isinstance(state, BatchRunning) else state.reason
+    assert text is not None
+    assert text.startswith("[[[")
+    assert len(text) <= 500

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import orjson
-
 from grabient_ops.providers import _wire
 from grabient_ops.providers.base import Answered, Failed, Result
 from grabient_ops.tagging.outcome import ErrorClass
@@ -25,7 +23,7 @@ def read_row(custom_id: str, row: Any) -> Result:  # noqa: ANN401 - JSON of any 
         case "expired":
             return Failed(custom_id, ErrorClass.EXPIRED, "the batch expired after 24 hours")
         case _:
-            return Failed(custom_id, ErrorClass.OVERLOADED, _verbatim(row))
+            return Failed(custom_id, ErrorClass.OVERLOADED, _wire.verbatim(row))
 
 
 def _answered(custom_id: str, message: object) -> Answered:
@@ -45,7 +43,7 @@ def _errored(custom_id: str, result: object) -> Failed:
     error = _wire.at(outer, "error") or outer
     kind = _wire.text_at(error, "type") or "api_error"
     error_class = ErrorClass.OVERLOADED if kind in _PASSING else ErrorClass.INVALID_REQUEST
-    return Failed(custom_id, error_class, _wire.text_at(error, "message") or _verbatim(result))
+    return Failed(custom_id, error_class, _wire.text_at(error, "message") or _wire.verbatim(result))
 
 
 def _usage(usage: object) -> Usage:
@@ -58,7 +56,3 @@ def _usage(usage: object) -> Usage:
         cached_tokens=cached,
         reasoning_tokens=_wire.count_at(usage, "output_tokens_details", "thinking_tokens"),
     )
-
-
-def _verbatim(value: object) -> str:
-    return orjson.dumps(value).decode()[:500]

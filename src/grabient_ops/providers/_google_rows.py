@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import orjson
-
 from grabient_ops.providers import _wire
 from grabient_ops.providers.base import Answered, Failed, Result
 from grabient_ops.tagging.outcome import ErrorClass
@@ -23,7 +21,7 @@ def read_row(custom_id: str, row: Any) -> Result:  # noqa: ANN401 - JSON of any 
     if isinstance(response, dict) and response:
         return _answered(custom_id, response)
     error = _wire.at(row, "error")
-    message = _wire.text_at(error, "message") or orjson.dumps(row).decode()[:500]
+    message = _wire.text_at(error, "message") or _wire.verbatim(row)
     return Failed(custom_id, _error_class(_wire.count_at(error, "code")), message)
 
 

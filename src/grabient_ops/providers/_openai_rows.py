@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from grabient_ops.providers import _wire
 from grabient_ops.providers.base import Answered, Failed, Result
 from grabient_ops.tagging.outcome import ErrorClass
@@ -80,4 +78,4 @@ def _message(error: object, row: object) -> str:
     if isinstance(error, str) and error:
         return error
     text = _wire.text_at(error, "message") or _wire.text_at(error, "code")
-    return text or orjson.dumps(row).decode()[:500]
+    return text or _wire.verbatim(row)

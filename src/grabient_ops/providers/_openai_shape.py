@@ -235,7 +235,7 @@ def batch_state(batch: Mapping[str, Any]) -> BatchState:
         case "completed" | "failed" | "expired" | "cancelled" as status:
             return BatchEnded(_HOW[status], files, _reasons(batch))
         case unfamiliar:
-            return _running(batch, unfamiliar=str(unfamiliar))
+            return _running(batch, unfamiliar=_wire.verbatim(unfamiliar))
 
 
 def _running(
@@ -264,7 +264,8 @@ def _reasons(batch: Mapping[str, Any]) -> str | None:
     texts = []
     for error in _errors(batch):
         line = _wire.count_at(error, "line")
-        text = _wire.text_at(error, "message") or _wire.text_at(error, "code") or str(error)
+        text = _wire.text_at(error, "message") or _wire.text_at(error, "code")
+        text = text or _wire.verbatim(error)
         texts.append(f"{text} (line {line})" if line else text)
     return " ".join("; ".join(texts[:5]).split()) or None
 

@@ -38,6 +38,8 @@ _FINISH = {
     "recitation": "refusal",
     "spii": "refusal",
 }
+_SHOWN = 500
+_LEVELS_SHOWN = 50
 _LARGEST_COUNT = 2**29
 """No request has so many tokens, and PostgreSQL's integers hold the sum of four such counts."""
 
@@ -109,6 +111,26 @@ def _loads(line: bytes) -> object:
         )
     except (ValueError, RecursionError):
         return None
+
+
+def verbatim(value: object) -> str:
+    """The beginning of any JSON value: a text as it is, another value as JSON; never raises."""
+    if isinstance(value, str):
+        return value[:_SHOWN]
+    try:
+        return orjson.dumps(value).decode()[:_SHOWN]
+    except TypeError:  # orjson reads more levels than it writes
+        return orjson.dumps(_pruned(value, _LEVELS_SHOWN)).decode()[:_SHOWN]
+
+
+def _pruned(value: object, levels: int) -> object:
+    if not isinstance(value, dict | list):
+        return value
+    if not levels:
+        return "..."
+    if isinstance(value, list):
+        return [_pruned(item, levels - 1) for item in value]
+    return {key: _pruned(item, levels - 1) for key, item in value.items()}
 
 
 def at(value: Any, *path: str | int) -> Any:  # noqa: ANN401 - JSON of any shape

@@ -181,7 +181,7 @@ def batch_state(batch: Mapping[str, Any], results_url: str | None) -> BatchState
             files = (ResultFile("output", results_url),) if results_url else ()
             return BatchEnded(_how(batch), files)
         case unfamiliar:
-            return BatchRunning(unfamiliar=str(unfamiliar))
+            return BatchRunning(unfamiliar=_wire.verbatim(unfamiliar))
 
 
 def _how(batch: Mapping[str, Any]) -> Literal["completed", "expired", "canceled"]:

@@ -44,8 +44,8 @@ _VERSION = "v1"
 _PAGE = 100
 _ALREADY_EXISTS = 409
 _RESOURCE_EXHAUSTED = 8
-# What the SDK's converters raise when an answer has another shape than they expect.
-_SURPRISES = (ValueError, KeyError, TypeError, AttributeError)
+# What the SDK raises when an answer has another shape, or more levels, than it expects.
+_SURPRISES = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _RUNNING = {"UNSPECIFIED", "PENDING", "QUEUED", "RUNNING", "PAUSED", "UPDATING"}
 _HOW: dict[str, Literal["completed", "failed", "canceled", "expired"]] = {
     "SUCCEEDED": "completed",
@@ -235,7 +235,7 @@ def _files(operation: Mapping[str, Any]) -> tuple[ResultFile, ...]:
 
 def _message(operation: Mapping[str, Any]) -> str | None:
     error = operation.get("error") or _wire.at(operation, "metadata", "error")
-    message = _wire.text_at(error, "message") or str(error or "")
+    message = _wire.text_at(error, "message") or (_wire.verbatim(error) if error else "")
     return " ".join(message.split()) or None
 
 
