@@ -232,6 +232,32 @@ def test_killed_at_every_transaction_it_stores_each_line_exactly_once(
     assert _requests(lab, batch) == {"succeeded": 3, "failed": 2, "open": 2}
 
 
+def test_downloaded_again_in_another_order_no_answer_is_passed_over(
+    lab: "Lab", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "_LINES_PER_TRANSACTION", 2)
+    batch = lab.submitted(5)
+    first = _answers(lab, batch, 0, 1, 2, 3, 4)
+    with pytest.raises(KilledError):
+        _collect(lab, batch, b"".join(first), store=_DyingStore(lab.store, commits=True))
+    _collect(lab, batch, b"".join(reversed(first)))
+
+    seeds = lab.palettes(5)
+    assert [seeds.index(row["seed"]) for row in lab.rows()] == [0, 1, 4, 3, 2]
+    assert (_requests(lab, batch), _strays(lab)) == ({"succeeded": 5}, {})
+    assert lab.services.batch(batch.id).collect_cursor == [0, 5]
+
+
+def test_the_cursor_never_goes_back(lab: "Lab") -> None:
+    batch = lab.submitted(3)
+    first = _answers(lab, batch, 0, 1)
+    _collect(lab, batch, b"".join(first))
+    _collect(lab, batch, *_answers(lab, batch, 2))
+
+    assert len(lab.rows()) == 3
+    assert lab.services.batch(batch.id).collect_cursor == [0, 2]
+
+
 class _DyingStore(Store):
     """A store whose process dies just before, or just after, its next commit."""
 

@@ -1,7 +1,8 @@
 """Stores the lines of result files exactly once, a thousand per transaction.
 
 Each transaction also moves the batch's cursor. After a crash the files are read again from the
-start: lines up to the cursor only tell which ids have been seen, the others are stored.
+start: lines up to the cursor only tell which ids have been seen, the others are stored. A file that
+was downloaded again may have another order, so a line whose request is still open is always stored.
 """
 
 import re
@@ -47,6 +48,11 @@ class _Line(NamedTuple):
     number: int
     raw: bytes
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where the line stands among those of all files; the cursor is such a place."""
+        return self.file_index, self.number
+
 
 class _Chunk:
     """What one transaction will write."""
@@ -71,6 +77,8 @@ class Ingest:
         self._seen: set[int] = set()
         self._requests: dict[int, Request] = {}
         self._same = self._batch.same()
+        file_index, number = self._batch.collect_cursor or (0, 0)
+        self._cursor = (file_index, number)
 
     def run(self, paths: Sequence[Path]) -> None:
         """Store the lines of all files, in order.
@@ -83,11 +91,10 @@ class Ingest:
         with self._services.store.read() as connection:
             requests = list_requests(connection, self._batch.id)
         self._requests = {request.position: request for request in requests}
-        cursor = tuple(self._batch.collect_cursor or (0, 0))
+        stored = self._cursor
         lines = _lines_of(paths)
         while chunk := list(islice(lines, _LINES_PER_TRANSACTION)):
-            fresh = [line for line in chunk if (line.file_index, line.number) > cursor]
-            self._replay(chunk[: len(chunk) - len(fresh)])
+            fresh = [line for line in chunk if line.place > stored or self._was_passed_over(line)]
             if fresh:
                 self._store(fresh)
 
@@ -101,15 +108,16 @@ class Ingest:
             )
         self._services.update(self._batch.id, is_proven=True)
 
-    def _replay(self, stored: Sequence[_Line]) -> None:
-        for line in stored:
-            position = self._position_of(line)
-            if position is not None:
-                self._seen.add(position)
-
-    def _position_of(self, line: _Line) -> int | None:
+    def _was_passed_over(self, line: _Line) -> bool:
+        """Whether a line up to the cursor has not been stored; one that has counts as seen."""
         result = self._read(line.raw)
-        return None if isinstance(result, Unreadable) else self._position(result.custom_id)
+        position = None if isinstance(result, Unreadable) else self._position(result.custom_id)
+        if position is None:
+            return False
+        if self._requests[position].state == "open":
+            return True
+        self._seen.add(position)
+        return False
 
     def _position(self, custom_id: str) -> int | None:
         """Return the position of a request of this batch; None for any other id."""
@@ -147,8 +155,8 @@ class Ingest:
             for state, positions in chunk.closed.items():
                 close_requests(connection, self._batch.id, positions, state)
             store_strays(connection, chunk.strays, now)
-            cursor = [last.file_index, last.number]
-            update_batch(connection, self._batch.id, now, collect_cursor=cursor)
+            self._cursor = max(self._cursor, last.place)
+            update_batch(connection, self._batch.id, now, collect_cursor=list(self._cursor))
             announce(connection, self._stage.topic, [self._batch.id], now)
 
     def _sort_in(self, chunk: _Chunk, line: _Line, now: datetime) -> None:
