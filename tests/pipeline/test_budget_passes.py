@@ -79,13 +79,17 @@ def test_repeating_a_killed_command_gives_no_second_allowance(lab: "Lab") -> Non
     assert _committed(lab, batch.prompt_version) == used
 
 
-def test_another_pass_counts_only_what_is_sent_from_then_on(lab: "Lab") -> None:
+@pytest.mark.parametrize("clock_s", [1, -3600])
+def test_another_pass_counts_only_what_is_sent_from_then_on(lab: "Lab", clock_s: float) -> None:
     before = lab.submitted(3)
     version = before.prompt_version
     lab.services.update(before.id, reserved_cost=70)
-    lab.clock.forward(1)
-    open_pass(lab.services, _wish(lab, MUCH, version), ESTIMATE)
-    assert _committed(lab, version) == 0
+    lab.clock.set(clock_s)
+    wish = _wish(lab, MUCH, version)
+    with lab.store.read() as connection:
+        (foreseen,) = limits_under(connection, lab.services, wish)
+    open_pass(lab.services, wish, ESTIMATE)
+    assert foreseen.spending.committed == _committed(lab, version) == 0
 
     lab.palettes(2, first=3)
     lab.want()
@@ -112,6 +116,25 @@ def test_the_newest_word_on_a_budget_holds(lab: "Lab") -> None:
 
     open_pass(lab.services, _wish(lab, 6, "v"), ESTIMATE)
     assert _caps(lab, "v") == [6]
+
+
+def test_the_newest_word_on_a_budget_holds_though_its_clock_is_behind(lab: "Lab") -> None:
+    open_pass(lab.services, _wish(lab, 7, "v"), ESTIMATE)
+    lab.clock.set(-3600)
+    open_pass(lab.services, _wish(lab, 5, "v", runs=2), ESTIMATE)
+    assert _caps(lab, "v") == [5]
+
+    lab.clock.set(-3600)
+    open_pass(lab.services, _wish(lab, 6, "v"), ESTIMATE)
+    assert _caps(lab, "v") == [6]
+
+
+def test_words_given_at_one_instant_hold_in_their_order(lab: "Lab") -> None:
+    instant = lab.clock()
+    lab.services = replace(lab.services, now=lambda: instant)
+    for budget in (7, 5, 6, 4):
+        open_pass(lab.services, _wish(lab, budget, "v", runs=budget), ESTIMATE)
+        assert _caps(lab, "v") == [budget]
 
 
 def test_a_pass_that_says_nothing_lifts_no_budget(lab: "Lab") -> None:
@@ -197,6 +220,18 @@ def test_a_refinement_with_a_budget_of_its_own_keeps_to_that(lab: "Lab") -> None
     open_pass(lab.services, own, ESTIMATE)
 
     assert _caps(lab, "refinement-1") == [3]
+
+
+def test_a_refinement_that_follows_is_paid_from_the_tagging_though_its_clock_is_behind(
+    lab: "Lab",
+) -> None:
+    own = Wish("refinement", "refinement-1", [lab.model()], {"runs": 1}, 3)
+    open_pass(lab.services, own, ESTIMATE)
+    open_pass(lab.services, _wish(lab, 5, "v"), ESTIMATE)
+    lab.clock.set(-3600)
+    _follow(lab, "v", "refinement-1")
+
+    assert _caps(lab, "refinement-1") == [5]
 
 
 def test_without_a_budget_nothing_is_handed_on(lab: "Lab") -> None:

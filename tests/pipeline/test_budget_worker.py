@@ -82,6 +82,16 @@ def test_a_pass_spends_what_it_may_and_ends_with_a_reason(lab: "Lab") -> None:
     assert _states(lab)["over_budget"] == 1
 
 
+def test_a_worker_whose_clock_is_behind_spends_what_it_may_and_no_more(lab: "Lab") -> None:
+    _want(lab, 7, affordable=4)
+    lab.clock.set(-3600)
+    standstill = _work(lab)
+
+    assert str(standstill.over_budget).startswith("over budget, 3 requests wait")
+    assert [row["error_class"] for row in lab.rows()] == [None] * 4
+    assert _spending(lab) == Spending(4 * COST, 0, in_flight=False)
+
+
 def test_a_raised_budget_finishes_the_pass_and_buys_nothing_twice(lab: "Lab") -> None:
     version = _want(lab, 6, affordable=2)
     _work(lab)

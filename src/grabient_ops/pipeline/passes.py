@@ -14,11 +14,13 @@ from grabient_ops.pipeline.limits import Limit, limit_of_home, limit_of_pass
 from grabient_ops.pipeline.prompting import current_prompt
 from grabient_ops.pipeline.services import Services
 from grabient_ops.providers.catalog import Model
+from grabient_ops.store.locks import lock
 from grabient_ops.store.passes import (
     Pass,
     find_governing,
     get_pass,
     list_passes,
+    moment_of_asking,
     save_pass,
     set_budget,
 )
@@ -66,22 +68,24 @@ def open_pass(services: Services, wish: Wish, estimate: dict[str, Any]) -> list[
     Raises:
         ConfigError: a model has no known price, and there is a limit.
     """
-    now = services.now()
     with services.store.write() as connection:
+        # Of two budgets that are given at once, the one that is written last is the newer one.
+        lock(connection, "spending")
         limits = limits_under(connection, services, wish)
         refuse_unpriced(wish, limits)
-        opened = save_pass(connection, _new_pass(wish, estimate, now))
+        at = moment_of_asking(connection, wish.prompt_version, services.now())
+        opened = save_pass(connection, _new_pass(wish, estimate, at))
         if wish.budget != "keep":
-            set_budget(connection, opened, _amount(wish.budget), now)
+            set_budget(connection, opened, _amount(wish.budget), at)
     return limits
 
 
 def limits_under(connection: Connection, services: Services, wish: Wish) -> list[Limit]:
     """Return the limits that a pass will be under, whether or not it has been opened."""
-    now = services.now()
     governing = find_governing(connection, wish.prompt_version)
     if wish.budget != "keep":
-        known = get_pass(connection, wish.pass_id) or _new_pass(wish, {}, now)
+        at = moment_of_asking(connection, wish.prompt_version, services.now())
+        known = get_pass(connection, wish.pass_id) or _new_pass(wish, {}, at)
         governing = known._replace(budget=_amount(wish.budget))
     home = limit_of_home(connection, services.standing_budget)
     return [*(limit_of_pass(connection, governing) if governing else []), *home]
@@ -113,13 +117,15 @@ def change_budget(services: Services, prompt: str | None, budget: Budget) -> Non
         InputError: nothing has been asked for under such a prompt.
     """
     with services.store.write() as connection:
+        lock(connection, "spending")
         version = _version(connection, prompt)
         asked = [item for item in list_passes(connection, version) if "after" not in item.asked]
         found = find_governing(connection, version) or (asked[-1] if asked else None)
         if found is None:
             raise InputError(f"nothing was asked for under prompt {version}")
         root = get_pass(connection, found.asked.get("after", "")) or found
-        set_budget(connection, root, _amount(budget), services.now())
+        at = moment_of_asking(connection, root.prompt_version, services.now())
+        set_budget(connection, root, _amount(budget), at)
 
 
 def _version(connection: Connection, prompt: str | None) -> str:
@@ -162,6 +168,7 @@ def follow_on(connection: Connection, source: str, prompt_version: str, at: date
     if before is None or before.budget is None:
         return
     asked = {"after": before.id}
+    at = moment_of_asking(connection, prompt_version, at)
     pass_id = _identify("refinement", prompt_version, asked)
     save_pass(connection, Pass(pass_id, "refinement", prompt_version, asked, {}, None, at, at, at))
 

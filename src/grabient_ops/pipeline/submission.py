@@ -28,6 +28,7 @@ from grabient_ops.store.batches import (
     update_batch,
 )
 from grabient_ops.store.locks import lock
+from grabient_ops.store.passes import moment_of_sending
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -144,9 +145,10 @@ class Submitter:
             others = count_creating(connection, provider.name, batch_id)
             if batch.submit_started_at is None and others >= _at_once(provider):
                 return False
-            intent = {"submit_started_at": now, "high_water": high_water, "state": "submitting"}
+            sent_at = moment_of_sending(connection, batch.prompt_version, now)
+            intent = {"submit_started_at": sent_at, "high_water": high_water, "state": "submitting"}
             update_batch(connection, batch_id, now, **intent)
-        return batch._replace(submit_started_at=now, high_water=high_water)
+        return batch._replace(submit_started_at=sent_at, high_water=high_water)
 
     async def _after_failure(
         self, batch_id: str, provider: Provider, error: ProviderError, tries: int

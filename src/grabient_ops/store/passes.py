@@ -1,14 +1,16 @@
 """Passes: what operators asked for, what they were told it would cost, and what it may cost."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from grabient_ops.store.changes import announce
-from grabient_ops.store.tables import passes
+from grabient_ops.store.tables import batches, passes
 from grabient_ops.store.upsert import insert_new
+
+_NEXT = timedelta(microseconds=1)
 
 
 class Pass(NamedTuple):
@@ -21,8 +23,10 @@ class Pass(NamedTuple):
         asked: the words: models, runs, limit ...; `after` names the pass that it follows by itself.
         estimate: as it was told when first asked for; empty for one that began by itself.
         budget: most that it may cost, in pico-dollars; None without a limit.
-        budget_at: when the budget was given or lifted; None when nobody has said anything.
-        created_at: when it was first asked for; what was sent before is not counted.
+        budget_at: when the budget was given or lifted, as `moment_of_asking` says; None when
+            nobody has said anything.
+        created_at: when it was first asked for, as `moment_of_asking` says; what was sent before
+            is not counted.
         updated_at: when it was last asked for.
     """
 
@@ -55,6 +59,28 @@ def find_governing(connection: Connection, prompt_version: str) -> Pass | None:
     )
     row = connection.execute(query).first()
     return None if row is None else Pass(*row)
+
+
+def moment_of_asking(connection: Connection, prompt_version: str, now: datetime) -> datetime:
+    """Return now, but after all that was asked for, given or sent under a prompt version before.
+
+    Clocks of machines differ, and may be set back: which word is newer, and what a pass counts,
+    must follow from the order of the transactions.
+    """
+    asked = sa.select(sa.func.max(passes.c.created_at), sa.func.max(passes.c.budget_at))
+    sent = sa.select(sa.func.max(batches.c.submit_started_at))
+    before: list[datetime | None] = [
+        *connection.execute(asked.where(passes.c.prompt_version == prompt_version)).one(),
+        *connection.execute(sent.where(batches.c.prompt_version == prompt_version)).one(),
+    ]
+    return max([now, *(moment + _NEXT for moment in before if moment)])
+
+
+def moment_of_sending(connection: Connection, prompt_version: str, now: datetime) -> datetime:
+    """Return now, but not before any pass of a prompt version, all of which are to count it."""
+    asked = sa.select(sa.func.max(passes.c.created_at))
+    newest = connection.execute(asked.where(passes.c.prompt_version == prompt_version)).scalar()
+    return now if newest is None else max(now, newest)
 
 
 def get_pass(connection: Connection, pass_id: str) -> Pass | None:
