@@ -163,6 +163,28 @@ def test_providers_that_cannot_work_are_named_and_do_not_hold_up_the_others(
     assert sandbox.ledger()["requests_billed"] == _answers(mended)
 
 
+@pytest.mark.timeout(120)
+def test_who_follows_a_worker_is_told_which_models_could_not_go_on(
+    started: Callable[[float], Sandbox], tmp_path: Path, processes: list[subprocess.Popen[str]]
+) -> None:
+    sandbox = started(0.1)
+    env = {name: value for name, value in sandbox.env.items() if name != "GROQ_API_KEY"}
+    home = Home(tmp_path / "home", env)
+    home.add_palettes(2)
+    processes.append(home.start("worker"))
+    home.run("tag", "--model", OPENAI)
+    # Now it is certainly the worker that leads.
+    _until(lambda: _answers(home) == 2)
+    errors = home.run(*TAG_GROQ, "--model", OPENAI, "--wait", timeout_s=60, fails=True)
+
+    assert errors.splitlines()[-2:] == [
+        "groq/openai/gpt-oss-20b waits: GROQ_API_KEY is not set",
+        "error: 1 models could not go on; mend that and start again",
+    ]
+    assert processes[0].poll() is None
+    assert _answers(home) == sandbox.ledger()["requests_billed"] == 2
+
+
 def test_more_runs_and_more_palettes_ask_only_for_what_is_new(
     started: Callable[[float], Sandbox], tmp_path: Path
 ) -> None:

@@ -14,7 +14,8 @@ from grabient_ops.pipeline.journal import open_client
 from grabient_ops.pipeline.passes import Budget, Wish, open_pass
 from grabient_ops.pipeline.recovery import cancel, list_workflows, restart, show_workflow
 from grabient_ops.pipeline.services import RefinementChoice
-from grabient_ops.pipeline.worker import Standstill, Worker
+from grabient_ops.pipeline.standstill import Standstill
+from grabient_ops.pipeline.worker import Worker
 from grabient_ops.providers.base import BatchRunning
 from grabient_ops.store.progress import count_batches
 from grabient_ops.store.spending import Spending, measure_spending

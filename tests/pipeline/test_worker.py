@@ -23,7 +23,8 @@ from grabient_ops.pipeline.recovery import (
 )
 from grabient_ops.pipeline.reparse import Reparser
 from grabient_ops.pipeline.stages import STAGES
-from grabient_ops.pipeline.worker import Standstill, Worker
+from grabient_ops.pipeline.standstill import Standstill
+from grabient_ops.pipeline.worker import Worker
 from grabient_ops.providers.base import BatchEnded, BatchRunning, ResultFile, Submission
 from grabient_ops.providers.catalog import Catalog
 from grabient_ops.store.batches import Batch, list_unbegun, request_cancel

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
@@ -17,14 +17,12 @@ from grabient_ops.logs import scrub
 
 if TYPE_CHECKING:
     from grabient_ops.app import App
-    from grabient_ops.pipeline.runs import Block
+    from grabient_ops.pipeline.standstill import Standstill
     from grabient_ops.pipeline.worker import Worker
 
 log = structlog.get_logger(__name__)
 _SHOW_EVERY_S = 0.5
 _FOLLOW_EVERY_S = 0.5
-_STANDSTILL_AFTER_S = 6.0
-"""The worker that is followed looks at least every five seconds whether there is room again."""
 
 
 def work_until_done(app: "App") -> None:
@@ -85,9 +83,7 @@ def _work(app: "App", *, until_done: bool) -> None:
             f"stopped; {in_flight} batches go on at the providers, the next start collects them",
             0 if stopped == [signal.SIGTERM] else 130,
         )
-    _complain(app, standstill.blocked)
-    if standstill.over_budget:
-        raise GrabientError(standstill.over_budget)
+    _complain(app, standstill)
 
 
 def _leave(text: str, code: int) -> NoReturn:
@@ -108,9 +104,10 @@ def _count_open(app: "App") -> int:
         return len(list_open_batch_ids(connection))
 
 
-def _complain(app: "App", blocked: "Mapping[tuple[str, str], Block]") -> None:
+def _complain(app: "App", standstill: "Standstill") -> None:
     from grabient_ops.pipeline.status import read_status
 
+    blocked, over_budget = standstill
     for (provider, model), block in sorted(blocked.items()):
         warn(f"{provider}/{model} waits: {block.reason}")
     stopped = read_status(app.services)["batches"].get("stopped", 0)
@@ -120,36 +117,28 @@ def _complain(app: "App", blocked: "Mapping[tuple[str, str], Block]") -> None:
     if blocked:
         message = f"{len(blocked)} models could not go on; mend that and start again"
         raise GrabientError(message)
+    if over_budget:
+        raise GrabientError(over_budget)
 
 
 def _follow(app: "App") -> bool:
     """Watch the worker that holds the home; False when it ended before all was done."""
+    from grabient_ops.pipeline.runs import Planner
+    from grabient_ops.pipeline.standstill import Onlooker
     from grabient_ops.pipeline.status import is_all_answered
 
     warn("another worker holds the home: following it")
-    standing_since: float | None = None
+    onlooker = Onlooker(app.services, Planner(app.services))
     with progress_display(app) as show:
-        while True:
+        while (standstill := onlooker.look()) is None:
             show()
             if is_all_answered(app.services):
                 return True
-            standstill = _standstill(app)
-            if standstill is None:
-                standing_since = None
-            elif standing_since is None:
-                standing_since = time.monotonic()
-            elif time.monotonic() - standing_since > _STANDSTILL_AFTER_S:
-                raise GrabientError(standstill)
             if not _is_held(app):
                 return False
             time.sleep(_FOLLOW_EVERY_S)
-
-
-def _standstill(app: "App") -> str | None:
-    from grabient_ops.pipeline.budget import explain_standstill
-
-    with app.store.read() as connection:
-        return explain_standstill(connection)
+    _complain(app, standstill)
+    return False
 
 
 def _is_held(app: "App") -> bool:

@@ -28,6 +28,7 @@ from grabient_ops.store.requests import count_open_requests
 from grabient_ops.store.targets import (
     ModelTarget,
     list_model_targets,
+    list_pending,
     list_unanswered,
     run_is_pending,
 )
@@ -123,6 +124,21 @@ class Planner:
         )
         is_due = has_rested or time.monotonic() >= self._again_at
         return self.plan() if is_due else self._last
+
+    def survey(self) -> list[tuple[tuple[str, str], Block | None]]:
+        """Return what is blocked, and what is not, of all that is pending; reserve nothing.
+
+        A rest comes before every other reason. Keys may be ours to lack and the leader's to have:
+        then the model goes on when it has rested.
+        """
+        with self._services.store.read() as connection:
+            pending = list(list_pending(connection, self._services.policy.attempts_of))
+            self._stopped = list_stopped(connection)
+        now = self._services.now()
+        return [
+            ((t.provider, t.model), self._rest(self._endings(t), now) or self._block(t))
+            for t in pending
+        ]
 
     def _plan_version(self, plan: Plan, targets: Sequence[ModelTarget]) -> None:
         """The next run starts when no model that can work has anything left in this one."""

@@ -19,7 +19,7 @@ from grabient_ops.store.progress import (
 )
 from grabient_ops.store.refinements import RefinementProgress, measure_refinement
 from grabient_ops.store.settled import count_saved
-from grabient_ops.store.targets import list_model_targets, run_is_pending
+from grabient_ops.store.targets import list_pending
 from grabient_ops.tagging.usage import Usage
 
 
@@ -58,11 +58,7 @@ def current_refinement(connection: Connection, services: Services) -> Refinement
 def is_all_answered(services: Services) -> bool:
     """Whether nothing that was asked for, tagging or refinement, waits for an answer."""
     with services.store.read() as connection:
-        return not any(
-            run_is_pending(connection, target, run, services.policy.attempts_of(target.kind))
-            for target in list_model_targets(connection)
-            for run in range(1, target.target_runs + 1)
-        )
+        return not any(list_pending(connection, services.policy.attempts_of))
 
 
 def cost_of(tokens: Iterable[Tokens], catalog: Catalog) -> Cost | None:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import NamedTuple
 
 import structlog
 from dbos import DBOS
@@ -20,8 +19,9 @@ from grabient_ops.pipeline.journal import forget_ended, launch_journal, open_cli
 from grabient_ops.pipeline.leases import LEASE_S, Tenure, WorkerEndedError, open_tenure
 from grabient_ops.pipeline.patrol import Patrol
 from grabient_ops.pipeline.recovery import reopen, restart
-from grabient_ops.pipeline.runs import Block, Plan, Planner
+from grabient_ops.pipeline.runs import Plan, Planner
 from grabient_ops.pipeline.services import Services
+from grabient_ops.pipeline.standstill import Onlooker, Standstill
 from grabient_ops.pipeline.status import is_all_answered
 from grabient_ops.store.batches import OPEN_STAGES, WORKING_STAGES, list_batches, list_unbegun
 from grabient_ops.store.changes import Mark, follow, mark_now
@@ -35,18 +35,6 @@ _IDLE_WITH_BELL_S = 5.0
 _DRAIN_S = 8.0
 _PLAN_AT_LEAST_EVERY_S = 5.0
 _SWEEP_EVERY_S = 3600.0
-
-
-class Standstill(NamedTuple):
-    """Nothing is in flight and nothing more can be planned now.
-
-    Attributes:
-        blocked: models that still have work, and why they get none.
-        over_budget: why the rest waits, where only a budget is in the way.
-    """
-
-    blocked: dict[tuple[str, str], Block]
-    over_budget: str | None = None
 
 
 class Worker:
@@ -68,6 +56,7 @@ class Worker:
         self._otlp_url = otlp_url
         self._keep_journal = keep_journal
         self._planner = Planner(services)
+        self._onlooker = Onlooker(services, self._planner)
         self._workflow: BatchWorkflow = register_batch_workflow(services, self._bell.ring)
         self._stop = threading.Event()
         self._mark = Mark("0")
@@ -76,7 +65,6 @@ class Worker:
         self._has_batch_news = False
         self._endings = Endings(services, self._workflow.running)
         self._next_plan = self._next_sweep = self._next_delivery = 0.0
-        self._stands_since: float | None = None
         self._patrol = Patrol(self._tenure, self._workflow.running)
 
     def stop(self) -> None:
@@ -210,19 +198,9 @@ class Worker:
             return self._standstill(plan) if self._is_standstill(plan) else None
         with self._services.store.read() as connection:
             has_due = bool(list_due(connection))
-            over_budget = explain_standstill(connection)
         if not has_due and is_all_answered(self._services):
             return Standstill({})
-        return Standstill({}, over_budget) if self._has_stood(over_budget) else None
-
-    def _has_stood(self, over_budget: str | None) -> bool:
-        """Whether only money has been missing for so long that the leader has planned since."""
-        if over_budget is None:
-            self._stands_since = None
-            return False
-        now = time.monotonic()
-        self._stands_since = self._stands_since or now
-        return now - self._stands_since > _PLAN_AT_LEAST_EVERY_S + 1
+        return self._onlooker.look()
 
     def _plan(self, *, has_news: bool = True) -> Plan:
         """Reserve what is due; in `reserved` is what may be sent, older batches included."""

@@ -1,6 +1,6 @@
 """Targets: which palette is to be tagged how often by which model, and what is still unanswered."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -179,6 +179,22 @@ def run_is_pending(
     answers = _answers_of(target, run_number)
     query = _wanted(answers, target, run_number).having(_is_askable(answers, max_attempts))
     return connection.execute(query.limit(1)).first() is not None
+
+
+def list_pending(
+    connection: Connection, attempts_of: Callable[[str], int]
+) -> Iterator[ModelTarget]:
+    """Yield every model of which some run is pending.
+
+    Args:
+        connection: open as long as it is read from.
+        attempts_of: the tries per request and run of a kind of prompt.
+    """
+    for target in list_model_targets(connection):
+        attempts = attempts_of(target.kind)
+        runs = range(1, target.target_runs + 1)
+        if any(run_is_pending(connection, target, run, attempts) for run in runs):
+            yield target
 
 
 def count_responses(connection: Connection, prompt_versions: Sequence[str]) -> dict[str, int]:
