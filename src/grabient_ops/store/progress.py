@@ -72,8 +72,10 @@ def join_progress(expected: dict[Run, int], outcomes: dict[Run, Outcome]) -> lis
 
 
 def count_expected(connection: Connection, prompt_version: str) -> dict[Run, int]:
-    """Return how many palettes each model is to tag in each run."""
-    """Count the pairs of every run that was asked for, those too that nobody has to go to."""
+    """Return how many palettes each model is to tag in each run that was asked for.
+
+    Pairs that nobody has to go to are counted too.
+    """
     columns = (targets.c.provider, targets.c.model, targets.c.target_runs, LAST_RUN)
     query = (
         sa.select(*columns, sa.func.count())
