@@ -1,1 +1,1 @@
-"""Readers of files that hold palettes: each yields domain values and writes nothing."""
+"""Readers of other systems and of plain files: each yields values and stores nothing."""
