@@ -1,7 +1,7 @@
 """What panels read from: one snapshot of everything, for all panels of an update."""
 
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,7 +13,6 @@ from grabient_ops.web.live.topics import REFINEMENT, TAGGING, Topic
 from grabient_ops.web.worker import WorkerState
 
 if TYPE_CHECKING:
-    import duckdb
     from dbos import DBOSClient
 
     from grabient_ops.pipeline.scoreboard import Score
@@ -35,15 +34,12 @@ class Reading:
         worker: who works on the home.
     """
 
-    def __init__(
-        self, room: "ReadingRoom", connection: Connection, closing: ExitStack, memo: Memo
-    ) -> None:
+    def __init__(self, room: "ReadingRoom", connection: Connection, memo: Memo) -> None:
         self.app = room.app
         self.connection = connection
         self.worker = room.worker()
         self._room = room
         self._memo = memo
-        self._closing = closing
 
     @property
     def services(self) -> "Services":
@@ -78,15 +74,6 @@ class Reading:
             read: reads it, from this reading.
         """
         return self._memo.get(name, topics, read)
-
-    @cached_property
-    def warehouse(self) -> "duckdb.DuckDBPyConnection":
-        """The newest generation of the lake, as it lies there; only for panels of the slow lane.
-
-        Raises:
-            EmptyLakeError: nothing has been published yet.
-        """
-        return self._closing.enter_context(self._answers_of_now.open().connection.cursor())
 
     def ask(self, question: Callable[..., T], *args: Hashable, **options: Hashable) -> T:
         """Ask the warehouse; only for heavy panels. See `Answers.ask`."""
@@ -147,9 +134,8 @@ class ReadingRoom:
         Raises:
             StoreError: the store cannot be read.
         """
-        with ExitStack() as closing:
-            connection = closing.enter_context(self.app.store.read())
-            yield Reading(self, connection, closing, memo or Memo())
+        with self.app.store.read() as connection:
+            yield Reading(self, connection, memo or Memo())
 
     @cached_property
     def answers(self) -> "Answers":
