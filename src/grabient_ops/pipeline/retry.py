@@ -15,11 +15,6 @@ def is_retryable(error: BaseException) -> bool:
     return isinstance(error, ProviderError) and error.retryable
 
 
-def is_definite_and_retryable(error: BaseException) -> bool:
-    """Whether a write certainly had no effect, and may be repeated at once."""
-    return is_retryable(error) and not getattr(error, "outcome_unknown", False)
-
-
 def delay_s(tries: int, first_s: float, error: BaseException | None) -> float:
     """Return the wait after so many tries (from 1): doubled each time, plus or minus a quarter."""
     if isinstance(error, RateLimitedError) and error.retry_after_s is not None:
@@ -27,8 +22,8 @@ def delay_s(tries: int, first_s: float, error: BaseException | None) -> float:
     return first_s * 2.0 ** min(tries - 1, 6) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
 
 
-def retrying(first_s: float, *, writes: bool = False) -> AsyncRetrying:
-    """Return the policy of one call; with `writes`, only failures without effect are repeated."""
+def retrying(first_s: float) -> AsyncRetrying:
+    """Return the policy of one call that may be repeated whatever became of it."""
 
     def wait(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
@@ -37,6 +32,6 @@ def retrying(first_s: float, *, writes: bool = False) -> AsyncRetrying:
     return AsyncRetrying(
         stop=stop_after_attempt(MAX_TRIES),
         wait=wait,
-        retry=retry_if_exception(is_definite_and_retryable if writes else is_retryable),
+        retry=retry_if_exception(is_retryable),
         reraise=True,
     )
