@@ -58,7 +58,7 @@ def fit(votes: Votes, words: int, *, iterations: int = 100, tolerance: float = 1
     workers = int(votes.worker.max()) + 1
     tasks = int(votes.task.max()) + 1
     belief = _normalised(_tallied(votes.task * words + votes.word, votes.times, tasks * words)
-                         .reshape(tasks, words), axis=1)  # fmt: skip
+                         .reshape(tasks, words))  # fmt: skip
     prior, confusion = _learn(votes, belief, workers)
     for _ in range(iterations):
         keep_to_time()
@@ -78,7 +78,7 @@ def _learn(votes: Votes, belief: Floats, workers: int) -> tuple[Floats, Floats]:
         for true in range(words)
     ]
     counts = np.stack(columns, axis=1).reshape(workers, words, words)
-    confusion = _normalised(np.maximum(counts, _LEAST), axis=1)
+    confusion = _normalised(np.maximum(counts, _LEAST))
     return np.maximum(belief.mean(axis=0), _LEAST), confusion
 
 
@@ -90,7 +90,7 @@ def _believe(votes: Votes, prior: Floats, confusion: Floats, tasks: int) -> Floa
         for true in range(len(prior))
     ]
     likelihood = np.log(prior) + np.stack(columns, axis=1)
-    return _normalised(np.exp(likelihood - likelihood.max(axis=1, keepdims=True)), axis=1)
+    return _normalised(np.exp(likelihood - likelihood.max(axis=1, keepdims=True)))
 
 
 def _tallied(places: Ints, weights: Floats | Ints, size: int) -> Floats:
@@ -98,6 +98,7 @@ def _tallied(places: Ints, weights: Floats | Ints, size: int) -> Floats:
     return sums.astype(np.float64, copy=False)
 
 
-def _normalised(values: Floats, axis: int) -> Floats:
-    shares: Floats = values / values.sum(axis=axis, keepdims=True)
+def _normalised(values: Floats) -> Floats:
+    """Make the numbers along the second axis sum to 1."""
+    shares: Floats = values / values.sum(axis=1, keepdims=True)
     return shares

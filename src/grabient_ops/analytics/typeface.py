@@ -4,6 +4,8 @@ from functools import cache
 
 from matplotlib import font_manager
 
+_LONGEST = 28
+"""Characters of a name that a plot has room for."""
 _BUNDLED = "DejaVu Sans"
 _WANTED = (
     "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC",
@@ -30,9 +32,9 @@ def _glyphs() -> frozenset[int]:
     return frozenset().union(*charmaps)
 
 
-def drawable(text: str, longest: int = 28) -> str:
+def drawable(text: str) -> str:
     """Return a text that can be drawn: cut, and escapes for what no font has."""
-    shown = text if len(text) <= longest else f"{text[: longest - 1]}…"
+    shown = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
     return "".join(
         character
         if character.isprintable() and ord(character) in _glyphs()

@@ -5,7 +5,6 @@ Killed at any instant it loses nothing: what is kept but not noted is found by t
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
@@ -49,7 +48,6 @@ def generate(
     seeds: Iterable[str] | None = None,
     limit: int | None = None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
-    now: Callable[[], datetime] = utc_now,
 ) -> Generated:
     """Make the pictures that are missing where pictures are kept, whatever the store believes.
 
@@ -59,7 +57,6 @@ def generate(
         seeds: whose pictures; None means all palettes, oldest first. Unknown ones are passed over.
         limit: make at most so many.
         on_progress: called with pictures that are done and pictures to do.
-        now: the clock.
 
     Raises:
         PictureError: the folder or bucket cannot be used; what was made stays and is noted.
@@ -69,13 +66,13 @@ def generate(
         unmarked = seeds_without_image(connection)
     missing = pictures.missing(wanted)
     there = set(wanted).difference(missing)
-    _mark(store, pictures, there & unmarked, now())
+    _mark(store, pictures, there & unmarked)
     chosen = missing[:limit]
     failed: dict[str, str] = {}
     for start in range(0, len(chosen), _BLOCK):
         drawn = _draw(chosen[start : start + _BLOCK], failed)
         pictures.put(drawn)
-        _mark(store, pictures, drawn, now())
+        _mark(store, pictures, drawn)
         on_progress(min(start + _BLOCK, len(chosen)), len(chosen))
     return Generated(
         made=len(chosen) - len(failed),
@@ -104,8 +101,8 @@ def _draw(seeds: Sequence[str], failed: dict[str, str]) -> dict[str, bytes]:
     return {seed: png for one in seeds for seed, png in _draw([one], failed).items()}
 
 
-def _mark(store: Store, pictures: PictureStore, seeds: Iterable[str], at: datetime) -> None:
+def _mark(store: Store, pictures: PictureStore, seeds: Iterable[str]) -> None:
     keys = {seed: pictures.key_of(seed) for seed in seeds}
     if keys:
         with store.write() as connection:
-            set_image_keys(connection, keys, at)
+            set_image_keys(connection, keys, utc_now())

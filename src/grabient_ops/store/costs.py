@@ -12,6 +12,7 @@ from grabient_ops.store.tables import answers_of, batches, requests
 
 Kind = Literal["tagging", "refinement"]
 KINDS: tuple[Kind, ...] = ("tagging", "refinement")
+_SAMPLE = 1000
 _TOKENS = ("input_tokens", "output_tokens", "cached_tokens")
 
 
@@ -23,16 +24,14 @@ class MeanUsage(NamedTuple):
     cached_tokens: float
 
 
-def mean_usage(
-    connection: Connection, kind: Kind, key: dict[str, Any], most: int = 1000
-) -> MeanUsage | None:
-    """Return the mean tokens of up to `most` answers to a (prompt version, provider, model)."""
+def mean_usage(connection: Connection, kind: Kind, key: dict[str, Any]) -> MeanUsage | None:
+    """Return the mean tokens of up to a thousand answers to a (prompt version, provider, model)."""
     answers = answers_of(kind)
     some = (
         sa.select(*(answers.c[name] for name in _TOKENS))
         .filter_by(**key)
         .where(answers.c.input_tokens > 0)
-        .limit(most)
+        .limit(_SAMPLE)
         .subquery()
     )
     means = connection.execute(sa.select(*(sa.func.avg(some.c[name]) for name in _TOKENS))).one()

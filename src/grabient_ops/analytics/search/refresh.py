@@ -1,7 +1,7 @@
 """Brings the lake's refined palettes up to date with the store, by its change feed."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -16,7 +16,6 @@ from grabient_ops.analytics.search.keeping import keeping, require_dimensions
 from grabient_ops.analytics.search.writing import RefinedWriter, open_refined
 from grabient_ops.analytics.source import Snapshot, open_source
 
-OnProgress = Callable[[int], None]
 _PAGE = 4096
 
 
@@ -37,14 +36,7 @@ class Refreshed:
     elapsed_s: float
 
 
-def refresh_refined(
-    lake: Path,
-    url: str,
-    embedder: Embedder,
-    *,
-    wait_s: float = 60.0,
-    on_progress: OnProgress | None = None,
-) -> Refreshed:
+def refresh_refined(lake: Path, url: str, embedder: Embedder, *, wait_s: float = 60.0) -> Refreshed:
     """Bring the refined palettes of a lake to the present state of the store.
 
     What is published stays to be read until all of the new is; it may be interrupted at any point.
@@ -57,7 +49,6 @@ def refresh_refined(
         url: the store's SQLAlchemy URL.
         embedder: what makes the vectors.
         wait_s: how long to wait for another writer.
-        on_progress: called with the number of refinements done so far.
 
     Raises:
         StoreError: the store cannot be read, or the lake not be written.
@@ -75,17 +66,13 @@ def refresh_refined(
             generation = writer.publish(snapshot.watermark).generation
         else:
             with keeping(embedder, lake / REFINED) as maker:
-                read, embedded = _read(writer, snapshot, batches, maker, on_progress)
+                read, embedded = _read(writer, snapshot, batches, maker)
                 generation = writer.publish(snapshot.watermark).generation
     return Refreshed(generation, read, embedded, time.perf_counter() - started)
 
 
 def _read(
-    writer: RefinedWriter,
-    snapshot: Snapshot,
-    batches: list[str] | None,
-    embedder: Embedder,
-    on_progress: OnProgress | None,
+    writer: RefinedWriter, snapshot: Snapshot, batches: list[str] | None, embedder: Embedder
 ) -> tuple[int, int]:
     """Add some batches, or all; return how many refinements they are, and texts without vector."""
     read = embedded = 0
@@ -102,8 +89,6 @@ def _read(
         writer.add(page, _in_order(page, {**known, **dict(zip(fresh, made, strict=True))}))
         read += len(page)
         embedded += len(fresh)
-        if on_progress:
-            on_progress(read)
     return read, embedded
 
 

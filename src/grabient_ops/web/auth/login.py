@@ -15,10 +15,10 @@ from grabient_ops.web.parts import Parts, Web
 _MOST_CHARACTERS = 1024
 
 
-def create_login(door: Door, throttle: Throttle | None = None) -> APIRouter:
+def create_login(door: Door) -> APIRouter:
     """Return the routes `/login` and `/logout`."""
     router = APIRouter(include_in_schema=False)
-    throttle = throttle or Throttle()
+    throttle = Throttle()
     # A hash takes 32 MiB and a fifth of a second: one at a time.
     one_at_a_time = anyio.CapacityLimiter(1)
 
