@@ -74,16 +74,12 @@ class Dictionary:
         columns = [list(ids), *map(list, zip(*self._new, strict=True))]
         if "bucket" in self._columns:
             columns.append([bucket_of(seed) for (seed,) in self._new])
-        copy(self._connection, f"SELECT {self._unnested}", self._lake / file, columns)
+        copy(self._connection, f"SELECT {unnested(self._columns)}", self._lake / file, columns)
         return DictionaryFile(file, len(self._new))
 
     @property
     def _texts(self) -> list[str]:
         return [name for name, kind in self._columns.items() if kind == "VARCHAR"]
-
-    @property
-    def _unnested(self) -> str:
-        return unnested(self._columns)
 
     def _look_up(self, keys: list[Key]) -> None:
         """Read the ids of texts from the lake's files."""

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from grabient_ops.cli import model_questions, questions
-from grabient_ops.cli.asking import catch_up, lake_of, refresh, refresh_refined
+from grabient_ops.cli.asking import catch_up, refresh, refresh_refined
 from grabient_ops.cli.common import MOST, Json, open_app, print_json, print_line, print_table, warn
 from grabient_ops.cli.convergence import convergence
 from grabient_ops.cli.legible import legible
@@ -36,7 +36,7 @@ def sync(
     if follow:
         from grabient_ops.analytics.follower import run
 
-        run(lake_of(opened), opened.settings.store_url)
+        run(opened.lake, opened.settings.store_url)
 
 
 app.command()(questions.consensus)
@@ -68,7 +68,7 @@ def sql(
     refresh_refined(opened)
     text = sys.stdin.read() if statement == "-" else statement
     limits = Limits(rows=rows, timeout_s=timeout_s, memory_mb=memory_mb)
-    table = run_query(lake_of(opened), text, limits=limits)
+    table = run_query(opened.lake, text, limits=limits)
     if as_json:
         print_json(asdict(table))
         return
@@ -91,7 +91,7 @@ def export(
     opened = open_app()
     catch_up(opened)
     refresh_refined(opened)
-    done = copy_out(lake_of(opened), target, opened.settings)
+    done = copy_out(opened.lake, target, opened.settings)
     if as_json:
         print_json(asdict(done))
     else:

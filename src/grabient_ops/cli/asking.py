@@ -78,17 +78,12 @@ Engine = Annotated[
 ]
 
 
-def lake_of(app: "App") -> Path:
-    """Where the home keeps its warehouse."""
-    return app.settings.home / "lake"
-
-
 def refresh(app: "App", *, rebuild: bool = False) -> "Synced":
     """Bring the lake up to date; the store's schema is made or migrated first."""
     from grabient_ops.analytics.sync import sync
 
     app.store.close()
-    return sync(lake_of(app), app.settings.store_url, rebuild=rebuild)
+    return sync(app.lake, app.settings.store_url, rebuild=rebuild)
 
 
 def refresh_refined(app: "App") -> None:
@@ -106,7 +101,7 @@ def catch_up(app: "App") -> None:
     from grabient_ops.analytics import sync
 
     app.store.close()
-    sync.catch_up(lake_of(app), app.settings.store_url, warn)
+    sync.catch_up(app.lake, app.settings.store_url, warn)
 
 
 @contextmanager
@@ -123,7 +118,7 @@ def fresh_warehouse(
 
     app = app or open_app()
     catch_up(app)
-    with _open(lake_of(app), engine) as warehouse:
+    with _open(app.lake, engine) as warehouse:
         if not warehouse.connection.execute("SELECT ok FROM responses LIMIT 1").fetchall():
             raise InputError("there are no answers yet; `grabient-ops tag` asks for some")
         yield warehouse

@@ -56,16 +56,13 @@ def differ(old: str, new: str) -> list[Line]:
 def _same(lines: Sequence[str], *, is_start: bool, is_end: bool) -> Iterator[Line]:
     head, tail = 0 if is_start else _AROUND, 0 if is_end else _AROUND
     left_out = len(lines) - head - tail
+    same = [_alone("same", line) for line in lines]
     if left_out <= 1:
-        yield from map(_whole, lines)
+        yield from same
         return
-    yield from map(_whole, lines[:head])
+    yield from same[:head]
     yield Line("gap", left_out=left_out)
-    yield from map(_whole, lines[len(lines) - tail :])
-
-
-def _whole(text: str) -> Line:
-    return Line("same", (Piece(text, is_changed=False),))
+    yield from same[len(lines) - tail :]
 
 
 def _changed(old: Sequence[str], new: Sequence[str]) -> list[Line]:

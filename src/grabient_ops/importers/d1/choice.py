@@ -9,7 +9,8 @@ from grabient_ops.errors import InputError
 from grabient_ops.importers.d1.source import D1Source, Row
 from grabient_ops.importers.values import Passed, Progressed, Refused
 
-_USERS = ("auth_user", "users", "user")
+USERS = ("auth_user", "users", "user")
+"""Names that the table of users may have; the first that is there is taken."""
 _ADVICE = "choose palettes with --liked-by EMAIL, or take --all"
 _MADE = (
     "CREATE TABLE choosing (user PRIMARY KEY) WITHOUT ROWID",
@@ -65,7 +66,7 @@ class Likes:
         Raises:
             InputError: the rule chooses nothing; the message says why, and what to do.
         """
-        users = next((name for name in _USERS if name in source.survey.columns), None)
+        users = next((name for name in USERS if name in source.survey.columns), None)
         if not self._choice.everything:
             yield from self._read_users(source, users)
         yield from self._read_likes(source)

@@ -5,7 +5,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from grabient_ops.errors import InputError
-from grabient_ops.importers.d1.choice import Choice, Likes
+from grabient_ops.importers.d1.choice import USERS, Choice, Likes
 from grabient_ops.importers.d1.rows import palette_of, read_palette, read_refinement, read_tags
 from grabient_ops.importers.d1.source import D1Source, DumpSource, Row
 from grabient_ops.importers.d1.sqlite_file import MAGIC, SqliteSource
@@ -70,7 +70,7 @@ def _palettes(source: D1Source, likes: Likes) -> Iterator[Record]:
 
 def _passed(source: D1Source) -> Iterator[Passed]:
     survey = source.survey
-    read = {*_PALETTES, *_ANSWERS, "likes", "auth_user", "users", "user"}
+    read = {*_PALETTES, *_ANSWERS, "likes", *USERS}
     for table, rows in survey.rows.items():
         if table == _MIGRATIONS:
             yield Passed(table, rows, f"the newest is {_newest_migration(source)}")

@@ -68,10 +68,10 @@ def read_tags(row: Row) -> Iterator[Record]:
         yield Refused(row.place, "Its run is no whole number from 1.", _shown(row, "run_number"))
     else:
         extra = _rest(row, _TAG_COLUMNS)
-        if name_model(given, model) != (given, model):
+        names = name_model(given, model)
+        if names != (given, model):
             extra |= {"provider": given, "model": model}
         stored = as_text(row.cells.get("tags"))
-        names = name_model(given, model)
         yield from _answer(row, names, run_number, stored, extra, None)
 
 

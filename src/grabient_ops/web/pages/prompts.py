@@ -8,8 +8,13 @@ from fastapi import APIRouter, Depends, Response
 from sqlalchemy.engine import Connection
 
 from grabient_ops.errors import InputError
-from grabient_ops.pipeline.prompting import builtin_prompt, current_prompt, register_prompt_text
-from grabient_ops.store.prompts import get_prompt, list_prompts
+from grabient_ops.pipeline.prompting import (
+    builtin_prompt,
+    current_content,
+    current_prompt,
+    register_prompt_text,
+)
+from grabient_ops.store.prompts import list_prompts
 from grabient_ops.tagging.prompts import PromptKind
 from grabient_ops.web.fields import OnceKey, posted
 from grabient_ops.web.live.panel import Context, Panel
@@ -77,9 +82,7 @@ def _read_list(reading: Reading, _params: Nothing) -> Context:
 
 
 def _read_frame(reading: Reading, _params: Nothing) -> Context:
-    current = current_prompt(reading.connection)
-    found = get_prompt(reading.connection, current)
-    return {"kinds": KINDS, "text": (found or builtin_prompt("tagging")).content}
+    return {"kinds": KINDS, "text": current_content(reading.connection)}
 
 
 @router.post("")
