@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grabient_ops.analytics.answers import Answer
-from grabient_ops.analytics.questions import consensus as module
+from grabient_ops.analytics.questions import asking
 from grabient_ops.analytics.questions.asking import EVERYTHING, Selection
 from grabient_ops.analytics.questions.consensus import (
     PaletteTag,
@@ -85,7 +85,7 @@ def test_consensus_of_one_palette_is_its_part_of_that_of_all(
 def test_small_ranges_of_palettes_give_the_same_as_one(
     warehouse: Warehouse, answers: list[Answer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_FACTS_AT_ONCE", 500)
+    monkeypatch.setattr(asking, "_FACTS_AT_ONCE", 500)
 
     assert sorted(all_consensus(warehouse)) == _counted(answers)
 

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from grabient_ops.analytics.answers import Answer
-from grabient_ops.analytics.questions import agreement as agreement_module
-from grabient_ops.analytics.questions import convergence as convergence_module
+from grabient_ops.analytics.questions import asking
 from grabient_ops.analytics.questions.accuracy import JUDGED, accuracy
 from grabient_ops.analytics.questions.agreement import agreement, pair_agreement
 from grabient_ops.analytics.questions.asking import Selection
@@ -59,7 +58,7 @@ def _grouped(sets: dict[Key, Tags]) -> list[list[Tags]]:
 def test_alpha_is_that_of_the_definition(
     warehouse: Warehouse, answers: list[Answer], runs: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agreement_module, "_FACTS_AT_ONCE", 10**6 if runs else 700)
+    monkeypatch.setattr(asking, "_FACTS_AT_ONCE", 10**6 if runs else 700)
     chosen = [a for a in answers if not runs or a.run_number in runs]
 
     found = {row.category: row for row in agreement(warehouse, Selection(runs=runs))}
@@ -110,7 +109,7 @@ def test_pairs_share_what_python_sets_share(
     facts_at_once: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(agreement_module, "_FACTS_AT_ONCE", facts_at_once)
+    monkeypatch.setattr(asking, "_FACTS_AT_ONCE", facts_at_once)
     tags: dict[tuple[str, str, str], set[str]] = defaultdict(set)
     for fact in said(answers):
         tags[fact.model, fact.seed, fact.category].add(fact.tag)
@@ -217,7 +216,7 @@ def test_convergence_is_the_distance_of_the_sets_by_hand(
     facts_at_once: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(convergence_module, "_FACTS_AT_ONCE", facts_at_once)
+    monkeypatch.setattr(asking, "_FACTS_AT_ONCE", facts_at_once)
 
     found = {(row.category, row.run): row for row in convergence(warehouse)}
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grabient_ops.analytics.answers import Answer
-from grabient_ops.analytics.questions import flips as flips_module
+from grabient_ops.analytics.questions import asking
 from grabient_ops.analytics.questions.asking import Selection
 from grabient_ops.analytics.questions.flips import expected_flips, flip_chance
 from grabient_ops.analytics.questions.stopping import Stopping, stopping
@@ -99,7 +99,7 @@ def test_flips_of_palettes_are_the_sums_over_their_tags(
     facts_at_once: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(flips_module, "_FACTS_AT_ONCE", facts_at_once)
+    monkeypatch.setattr(asking, "_FACTS_AT_ONCE", facts_at_once)
     chosen = [answer for answer in answers if answer.prompt_version == PROMPTS[0]]
 
     found = expected_flips(warehouse, _MODELS, _ONE_PROMPT)

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from grabient_ops.analytics.warehouse import Warehouse
 
-_FACTS_AT_ONCE = 4_000_000
-
 
 class Agreement(NamedTuple):
     """How far all answers to the same palettes agree in one category.
@@ -81,7 +79,7 @@ def _gather_parts(cursor: "DuckDBPyConnection") -> None:
     fields: dict[str, object] = {"words": [*CATEGORIES], "lists": [*LIST_FIELDS]}
     query = sql_of("agreement_parts")
     cursor.execute(f"CREATE TEMP TABLE parts AS {query}", {**fields, "first": 0, "last": -1})
-    for first, last in ranges(cursor, _FACTS_AT_ONCE):
+    for first, last in ranges(cursor):
         cursor.execute(f"INSERT INTO parts {query}", {**fields, "first": first, "last": last})
 
 
@@ -131,7 +129,7 @@ def pair_agreement(
 def _tally(cursor: "DuckDBPyConnection") -> Counter[tuple[str, int, int]]:
     """Count tags by category, models present and models that gave them."""
     tally: Counter[tuple[str, int, int]] = Counter()
-    for first, last in ranges(cursor, _FACTS_AT_ONCE):
+    for first, last in ranges(cursor):
         rows = answer(cursor, "agreement_of_models", first=first, last=last).fetchall()
         for category, present, models, tags in rows:
             tally[category, present, models] += tags

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _Row = TypeVar("_Row")
 
+_FACTS_AT_ONCE = 4_000_000
 MOST_MASKED = 62
 """Model ids up to this fit into the bits of one BIGINT."""
 
@@ -179,17 +180,15 @@ def answer(
     return cursor.execute(sql_of(question), parameters)
 
 
-def ranges(
-    cursor: "DuckDBPyConnection", facts_at_once: int, palettes: str = "palettes"
-) -> list[tuple[int, int]]:
-    """Cut the ids in a table of palettes into ranges of about so many facts; memory stays flat."""
+def ranges(cursor: "DuckDBPyConnection", palettes: str = "palettes") -> list[tuple[int, int]]:
+    """Cut the ids in a table of palettes into ranges of some million facts; memory stays flat."""
     query = f"SELECT min(palette_id), max(palette_id), count(*) FROM {palettes}"  # noqa: S608 - ours
     first, last, some = _one(cursor, query)
     if not some:
         return []
     (facts,) = _one(cursor, "SELECT count(*) FROM facts")
     (every,) = _one(cursor, "SELECT count(*) FROM palettes")
-    parts = max(1, facts * some // (every * facts_at_once))
+    parts = max(1, facts * some // (every * _FACTS_AT_ONCE))
     width = -(-(last - first + 1) // parts)
     return [(start, min(start + width - 1, last)) for start in range(first, last + 1, width)]
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 Strength: TypeAlias = Literal["strong", "moderate", "weak"]
 STRONG, MODERATE = 0.7, 0.5
-_FACTS_AT_ONCE = 4_000_000
 _ROWS_AT_ONCE = 10_000
 _FORMATS = {".parquet": "FORMAT parquet, COMPRESSION zstd", ".csv": "FORMAT csv, HEADER"}
 _IN_ORDER = "ORDER BY seed, category, votes DESC, tag"
@@ -146,7 +145,7 @@ def all_consensus(
     counted = sql_of("consensus_counted")
     query = _named(f"({counted}) UNION ALL {_TALLIED}" if is_tallied else counted)
     with chosen(warehouse, selection, only_moving=is_tallied) as cursor:
-        for first, last in ranges(cursor, _FACTS_AT_ONCE):
+        for first, last in ranges(cursor):
             cursor.execute(f"{query} {_IN_ORDER}", _bounds(first, last, min_share))
             while rows := cursor.fetchmany(_ROWS_AT_ONCE):
                 yield from map(PaletteTag._make, rows)
@@ -209,7 +208,7 @@ def write_consensus(
 def _count_parts(
     cursor: "DuckDBPyConnection", folder: Path, min_share: float, palettes: str
 ) -> None:
-    for number, (first, last) in enumerate(ranges(cursor, _FACTS_AT_ONCE, palettes) or [(0, -1)]):
+    for number, (first, last) in enumerate(ranges(cursor, palettes) or [(0, -1)]):
         part = folder / f"{number:06}.parquet"
         _copy(cursor, sql_of("consensus_counted"), part, _bounds(first, last, min_share))
     cursor.execute("SET VARIABLE parts = $parts", {"parts": sorted(map(str, folder.iterdir()))})

@@ -9,8 +9,6 @@ from grabient_ops.tagging.vocabulary import FIELDS
 if TYPE_CHECKING:
     from grabient_ops.analytics.warehouse import Warehouse
 
-_FACTS_AT_ONCE = 4_000_000
-
 
 class Convergence(NamedTuple):
     """How the consensus of one category moved when one run came in.
@@ -41,7 +39,7 @@ def convergence(warehouse: "Warehouse", selection: Selection = EVERYTHING) -> li
     """Follow the consensus through the runs; by category and run, from the second run on."""
     sums: dict[tuple[str, int], list[_Moves]] = defaultdict(list)
     with chosen(warehouse, selection) as cursor:
-        for first, last in ranges(cursor, _FACTS_AT_ONCE):
+        for first, last in ranges(cursor):
             bounds = {"first": first, "last": last, "categories": [*FIELDS]}
             for row in ask(cursor, "convergence", _Moves, **bounds):
                 sums[row.category, row.run].append(row)

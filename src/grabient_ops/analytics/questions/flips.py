@@ -26,7 +26,6 @@ Floats = npt.NDArray[np.float64]
 FEWEST_ANSWERS = 5
 """With fewer, words that nobody has said yet could join the consensus; they cannot be counted."""
 
-_FACTS_AT_ONCE = 4_000_000
 _PRIOR = 0.5
 """Jeffreys' prior: what a tag's share may be before anybody has voted."""
 
@@ -42,7 +41,7 @@ class Standings(NamedTuple):
 
 def standings(cursor: "DuckDBPyConnection", asked: int) -> Iterator[Standings]:
     """Count the tags of all palettes that matter, one range of palettes after the other."""
-    for first, last in ranges(cursor, _FACTS_AT_ONCE):
+    for first, last in ranges(cursor):
         bounds = {"first": first, "last": last, "asked": asked, "fields": FIELDS}
         columns = answer(cursor, "standings", **bounds).fetchnumpy()
         names = ("palette_id", *Standings._fields[1:])
