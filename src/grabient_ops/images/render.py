@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from grabient_ops.palettes.bulk import read_all_values
-from grabient_ops.palettes.gradient import STEPS, colours
+from grabient_ops.palettes.bulk import read_colours
+from grabient_ops.palettes.gradient import STEPS
 
 WIDTH, HEIGHT = 800, 400
 """Pixels of every picture."""
@@ -40,9 +40,7 @@ def render_pngs(seeds: Sequence[str]) -> list[bytes]:
 
 
 def _tables(seeds: Sequence[str]) -> Iterator[bytes]:
-    values = read_all_values(seeds)
-    rgb = colours(values[:, :12].reshape(-1, 4, 3), values[:, 12:])
-    return (palette.tobytes() for palette in rgb)
+    return (palette.tobytes() for palette in read_colours(seeds))
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

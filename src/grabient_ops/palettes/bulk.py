@@ -17,9 +17,10 @@ import orjson
 from numpy.typing import NDArray
 
 from grabient_ops.palettes import aligned, legacy
+from grabient_ops.palettes.gradient import colours
 from grabient_ops.palettes.palette import DEFAULT_GLOBALS
 from grabient_ops.palettes.seed import read_values
-from grabient_ops.palettes.spaces import Floats
+from grabient_ops.palettes.spaces import Bytes, Floats
 
 _Ints = NDArray[np.int64]
 
@@ -69,6 +70,19 @@ def read_all_values(seeds: Sequence[str]) -> Floats:
             numbers = np.array([read_values(seed) for seed in group]).reshape(-1, 16)
         values[chosen] = numbers
     return values
+
+
+def read_colours(seeds: Sequence[str]) -> Bytes:
+    """Sample the gradients of seeds; give it a few thousand at a time.
+
+    Returns:
+        Colours as `gradient.colours` gives them, shape (n, 11, 3).
+
+    Raises:
+        InvalidSeedError: one of the texts is no seed.
+    """
+    values = read_all_values(seeds)
+    return colours(values[:, :12].reshape(-1, 4, 3), values[:, 12:])
 
 
 def _aligned_values(seeds: list[str]) -> Floats | None:

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from grabient_ops.palettes.bulk import read_all_values
+from grabient_ops.palettes.bulk import read_colours
 from grabient_ops.palettes.colours import NAMES, hsl, lch, nearest_names
-from grabient_ops.palettes.gradient import colours
 from grabient_ops.palettes.spaces import Bytes
 
 _Text = NDArray[np.uint8]
@@ -28,12 +27,7 @@ def user_messages(seeds: Sequence[str]) -> list[str]:
         InvalidSeedError: one of the seeds is none; stored seeds never are.
     """
     blocks = (seeds[start : start + _BLOCK] for start in range(0, len(seeds), _BLOCK))
-    return [message for block in blocks for message in _written(_colours_of(block))]
-
-
-def _colours_of(seeds: Sequence[str]) -> Bytes:
-    values = read_all_values(seeds)
-    return colours(values[:, :12].reshape(-1, 4, 3), values[:, 12:])
+    return [message for block in blocks for message in _written(read_colours(block))]
 
 
 def _written(rgb: Bytes) -> list[str]:

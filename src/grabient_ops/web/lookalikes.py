@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from sqlalchemy.engine import Connection
 
-from grabient_ops.palettes.bulk import read_all_values
-from grabient_ops.palettes.gradient import STEPS, colours
+from grabient_ops.palettes.bulk import read_colours
+from grabient_ops.palettes.gradient import STEPS
 from grabient_ops.palettes.seed import InvalidSeedError
 from grabient_ops.palettes.similarity import NEAR_DUPLICATE, distances
 from grabient_ops.palettes.spaces import Bytes
@@ -76,8 +76,7 @@ class Lookalikes:
 def _coloured(seeds: list[str]) -> tuple[list[str], Bytes]:
     """Return those texts that are seeds, with their colours."""
     try:
-        values = read_all_values(seeds)
+        return seeds, read_colours(seeds)
     except InvalidSeedError:
-        seeds = [seed for seed in seeds if stripes(seed)]
-        values = read_all_values(seeds)
-    return seeds, colours(values[:, :12].reshape(-1, 4, 3), values[:, 12:])
+        valid = [seed for seed in seeds if stripes(seed)]
+        return valid, read_colours(valid)

@@ -1,14 +1,13 @@
 """How true the models' words are, where the truth can be computed from the colours."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from grabient_ops.analytics.patience import keep_to_time
 from grabient_ops.analytics.questions.asking import EVERYTHING, Selection, ask, chosen
-from grabient_ops.palettes.bulk import read_all_values
-from grabient_ops.palettes.gradient import colours
+from grabient_ops.palettes.bulk import read_colours
 from grabient_ops.palettes.palette import InvalidSeedError
 from grabient_ops.palettes.theory import Facts, facts
 from grabient_ops.tagging.vocabulary import CATEGORIES
@@ -93,21 +92,16 @@ class _TagIds(dict[str, int]):
 
 def _facts_of(seeds: Sequence[str]) -> list[Facts | None]:
     try:
-        return [*_computed(seeds)]
+        return [*facts(read_colours(seeds))]
     except InvalidSeedError:
         return [_fact_of(seed) for seed in seeds]
 
 
 def _fact_of(seed: str) -> Facts | None:
     try:
-        return next(_computed([seed]))
+        return facts(read_colours([seed]))[0]
     except InvalidSeedError:
         return None
-
-
-def _computed(seeds: Sequence[str]) -> Iterator[Facts]:
-    values = read_all_values(seeds)
-    return iter(facts(colours(values[:, :12].reshape(-1, 4, 3), values[:, 12:])))
 
 
 def _tags(fact: Facts, category: str) -> tuple[str, ...]:
