@@ -1,6 +1,6 @@
 """What came from other systems: stored beside our own, and recognised when it comes again."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from grabient_ops.store.changes import announce
+from grabient_ops.store.chunks import chunks
 from grabient_ops.store.palettes import NewPalette
 from grabient_ops.store.prompts import PromptVersion, register_prompt
 from grabient_ops.store.tables import imported_batches, palettes, prompt_versions
@@ -15,7 +16,6 @@ from grabient_ops.store.upsert import insert_new, insert_of
 
 Row = dict[str, Any]
 
-_CHUNK = 500
 _MOVED = "movedFromRun"
 _KEY = ("prompt_version", "provider", "model", "run_number", "seed")
 
@@ -148,14 +148,14 @@ def _known(
 ) -> dict[str, _Known]:
     columns = (table.c.source_id, table.c.id, table.c.source_digest, table.c.batch_id)
     known: dict[str, _Known] = {}
-    for chunk in _chunks(source_ids):
+    for chunk in chunks(source_ids):
         query = sa.select(*columns).where(table.c.source == source, table.c.source_id.in_(chunk))
         known.update((row[0], _Known(*row[1:])) for row in connection.execute(query))
     return known
 
 
 def _remove(connection: Connection, table: sa.Table, ids: Sequence[int]) -> None:
-    for chunk in _chunks(ids):
+    for chunk in chunks(ids):
         connection.execute(sa.delete(table).where(table.c.id.in_(chunk)))
 
 
@@ -218,7 +218,7 @@ def restore_runs(
     """
     names = ("id", "batch_id", "source_extra", *_KEY)
     touched = set()
-    for chunk in _chunks(sorted(seeds)):
+    for chunk in chunks(sorted(seeds)):
         mine = (table.c.source == source, table.c.seed.in_(chunk), table.c.error_class.is_(None))
         query = sa.select(*(table.c[name] for name in names)).where(
             *mine, table.c.source_extra.is_not(None)
@@ -250,7 +250,7 @@ def _taken(
     attempts = sa.func.max(table.c.attempt)
     successes = sa.func.sum(sa.case((table.c.error_class.is_(None), 1), else_=0))
     taken: dict[tuple[Any, ...], tuple[int, bool]] = {}
-    for chunk in _chunks(keys):
+    for chunk in chunks(keys):
         query = (
             sa.select(*columns, attempts, successes)
             .where(sa.tuple_(*columns).in_(chunk), table.c.source == source)
@@ -285,7 +285,7 @@ def _key(row: Row) -> tuple[Any, ...]:
 
 def _attributes(connection: Connection, seeds: Sequence[str]) -> dict[str, dict[str, Any] | None]:
     known: dict[str, dict[str, Any] | None] = {}
-    for chunk in _chunks(seeds):
+    for chunk in chunks(seeds):
         query = sa.select(palettes.c.seed, palettes.c.attributes).where(palettes.c.seed.in_(chunk))
         known.update(connection.execute(query).all())
     return known
@@ -296,13 +296,8 @@ def _documents(
 ) -> dict[tuple[str, str], object]:
     columns = (imported_batches.c.source, imported_batches.c.source_id)
     known: dict[tuple[str, str], object] = {}
-    for chunk in _chunks(keys):
+    for chunk in chunks(keys):
         query = sa.select(*columns, imported_batches.c.document)
         found = connection.execute(query.where(sa.tuple_(*columns).in_(chunk)))
         known.update(((row[0], row[1]), row[2]) for row in found)
     return known
-
-
-def _chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(items), _CHUNK):
-        yield items[start : start + _CHUNK]

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 
 from grabient_ops.errors import StoreError
 from grabient_ops.store.changes import Topic, announce
+from grabient_ops.store.chunks import chunks
 from grabient_ops.store.imports import restore_runs
 from grabient_ops.store.notes import get_note, set_note
 from grabient_ops.store.tables import (
@@ -26,7 +27,7 @@ from grabient_ops.store.upsert import insert_of
 
 SOURCE: Final = "convex"
 _STATE = "convex"
-_CHUNK = 500
+_ROWS_AT_ONCE = 500
 _ANSWERS: dict[str, tuple[sa.Table, Topic]] = {
     "palette_tags": (palette_tags, "responses"),
     "palette_tag_refined": (palette_tag_refined, "refinements"),
@@ -74,7 +75,7 @@ def swap_state(connection: Connection, old: str | None, new: str) -> None:
 def known_documents(connection: Connection, source_ids: Sequence[str]) -> dict[str, Document]:
     """Return what is known of some documents, by `source_id`."""
     known: dict[str, Document] = {}
-    for chunk in _chunks(source_ids):
+    for chunk in chunks(source_ids):
         query = sa.select(convex_documents).where(convex_documents.c.source_id.in_(chunk))
         known.update((row.source_id, _document(row)) for row in connection.execute(query))
     return known
@@ -120,7 +121,7 @@ def outdated_rivals(
     columns = [table.c[name] for name in names]
     documents = convex_documents.c
     rivals: list[str] = []
-    for chunk in _chunks(keys):
+    for chunk in chunks(keys):
         query = (
             sa.select(table.c.source_id)
             .join(convex_documents, documents.source_id == table.c.source_id)
@@ -149,7 +150,7 @@ class MirroredRow(NamedTuple):
 
 def mirrored_rows(connection: Connection, table_name: str) -> Iterator[MirroredRow]:
     """Yield what is here of a table of the deployment."""
-    streaming = connection.execution_options(yield_per=_CHUNK)
+    streaming = connection.execution_options(yield_per=_ROWS_AT_ONCE)
     documents = convex_documents.c
     followed = sa.select(documents.source_id).where(
         documents.table_name == table_name, ~documents.gone
@@ -200,7 +201,7 @@ def remove_answers(
     batches: set[str] = set()
     seeds: set[str] = set()
     count = 0
-    for chunk in _chunks(source_ids):
+    for chunk in chunks(source_ids):
         mine = sa.and_(table.c.source == SOURCE, table.c.source_id.in_(chunk))
         query = sa.select(table.c.batch_id, table.c.seed).where(mine)
         for batch_id, seed in connection.execute(query):
@@ -219,7 +220,7 @@ def remove_palettes(connection: Connection, seeds: Sequence[str], at: datetime) 
     Of the others, only what the deployment has said beside the seed is removed.
     """
     count = 0
-    for chunk in _chunks(seeds):
+    for chunk in chunks(seeds):
         free = set(chunk).difference(_seeds_of_documents(connection, chunk))
         kept = _seeds_in_use(connection, sorted(free))
         _forget_attributes(connection, sorted(kept))
@@ -233,7 +234,7 @@ def remove_palettes(connection: Connection, seeds: Sequence[str], at: datetime) 
 def _remove_batches(connection: Connection, source_ids: Sequence[str]) -> int:
     columns = imported_batches.c
     count = 0
-    for chunk in _chunks(source_ids):
+    for chunk in chunks(source_ids):
         mine = sa.and_(columns.source == SOURCE, columns.source_id.in_(chunk))
         count += connection.execute(sa.delete(imported_batches).where(mine)).rowcount
     return count
@@ -267,8 +268,3 @@ def _forget_attributes(connection: Connection, seeds: Sequence[str]) -> None:
 
 def _document(row: Iterable[Any]) -> Document:
     return Document(*row)
-
-
-def _chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(items), _CHUNK):
-        yield items[start : start + _CHUNK]

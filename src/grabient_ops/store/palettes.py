@@ -1,6 +1,6 @@
 """Palettes: the seeds that are to be tagged."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from grabient_ops.store.changes import announce
+from grabient_ops.store.chunks import chunks
 from grabient_ops.store.tables import palettes, targets
 from grabient_ops.store.upsert import insert_new
 
@@ -49,7 +50,7 @@ def add_palettes(connection: Connection, rows: Sequence[NewPalette], at: datetim
 def remove_palettes(connection: Connection, seeds: Iterable[str], at: datetime) -> int:
     """Remove palettes and what was still planned for them; answers already paid for stay."""
     removed = 0
-    for chunk in _chunks(seeds):
+    for chunk in chunks(seeds):
         connection.execute(sa.delete(targets).where(targets.c.seed.in_(chunk)))
         removed += connection.execute(
             sa.delete(palettes).where(palettes.c.seed.in_(chunk))
@@ -104,13 +105,7 @@ def set_image_keys(connection: Connection, keys: Mapping[str, str], at: datetime
 def known_seeds(connection: Connection, seeds: Iterable[str]) -> set[str]:
     """Return those of the seeds that are stored."""
     known: set[str] = set()
-    for chunk in _chunks(seeds):
+    for chunk in chunks(seeds):
         query = sa.select(palettes.c.seed).where(palettes.c.seed.in_(chunk))
         known.update(connection.execute(query).scalars())
     return known
-
-
-def _chunks(seeds: Iterable[str]) -> Iterator[list[str]]:
-    iterator = list(seeds)
-    for start in range(0, len(iterator), 500):
-        yield iterator[start : start + 500]

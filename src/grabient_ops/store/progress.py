@@ -6,6 +6,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from grabient_ops.store.chunks import chunks
 from grabient_ops.store.tables import batches, palette_tags, palettes, targets
 from grabient_ops.store.targets import FINAL_ERRORS, LAST_RUN
 
@@ -164,8 +165,7 @@ def find_runs(
     """
     found: set[Run] = set()
     known = 0
-    for start in range(0, len(batch_ids), 500):
-        chunk = list(batch_ids)[start : start + 500]
+    for chunk in chunks(batch_ids):
         query = sa.select(
             batches.c.provider, batches.c.model, batches.c.run_number, batches.c.prompt_version
         ).where(batches.c.id.in_(chunk))

@@ -7,10 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from grabient_ops.store.chunks import chunks
 from grabient_ops.store.tables import palette_tag_refined, pushes
 from grabient_ops.store.upsert import insert_new
-
-_CHUNK = 500
 
 
 def unpushed(connection: Connection, mutation: str, after: int, limit: int) -> list[dict[str, Any]]:
@@ -56,7 +55,7 @@ def confirm(connection: Connection, mutation: str, keys: Sequence[str], at: date
 def known_keys(connection: Connection, keys: Sequence[str]) -> set[str]:
     """Return those of some keys that are ours."""
     known: set[str] = set()
-    for start in range(0, len(keys), _CHUNK):
-        query = sa.select(pushes.c.key).where(pushes.c.key.in_(keys[start : start + _CHUNK]))
+    for chunk in chunks(keys):
+        query = sa.select(pushes.c.key).where(pushes.c.key.in_(chunk))
         known.update(connection.execute(query).scalars())
     return known

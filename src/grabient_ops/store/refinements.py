@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from grabient_ops.store.chunks import chunks
 from grabient_ops.store.tables import (
     palette_tag_refined,
     palette_tags,
@@ -101,13 +102,13 @@ def count_refined(
 ) -> int:
     """Return how many refinements of some palettes a (model, prompt version) has in its runs."""
     count = 0
-    for start in range(0, len(seeds), 500):
+    for chunk in chunks(seeds):
         query = (
             sa.select(sa.func.count())
             .select_from(palette_tag_refined)
             .filter_by(**key)
             .where(
-                palette_tag_refined.c.seed.in_(seeds[start : start + 500]),
+                palette_tag_refined.c.seed.in_(chunk),
                 palette_tag_refined.c.run_number <= runs,
                 palette_tag_refined.c.error_class.is_(None),
             )

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from grabient_ops.store.chunks import chunks
 from grabient_ops.store.palettes import oldest_seeds
 from grabient_ops.store.tables import palette_tags, stray_results
 from grabient_ops.store.upsert import insert_new
@@ -67,14 +68,11 @@ def answered_before(
 ) -> set[str]:
     """Return those of the seeds that have a success under a (model, run, prompt version)."""
     answered: set[str] = set()
-    for start in range(0, len(seeds), 500):
+    for chunk in chunks(seeds):
         query = (
             sa.select(table.c.seed)
             .filter_by(**key)
-            .where(
-                table.c.seed.in_(seeds[start : start + 500]),
-                table.c.error_class.is_(None),
-            )
+            .where(table.c.seed.in_(chunk), table.c.error_class.is_(None))
         )
         answered.update(connection.execute(query).scalars())
     return answered

@@ -7,14 +7,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from grabient_ops.store.changes import announce
+from grabient_ops.store.chunks import chunks
 from grabient_ops.store.palettes import oldest_seeds
 from grabient_ops.store.tables import palette_tags, requests, targets
 from grabient_ops.store.targets import LAST_RUN
 
 Models = Sequence[tuple[str, str]]
 """(provider, model) pairs, as one palette's consensus is made by."""
-
-_CHUNK = 500
 
 
 def list_unsettled(
@@ -53,12 +52,12 @@ def settle(
 ) -> None:
     """Leave palettes out of all runs after one; what was settled before stays as it is."""
     for provider, model in models:
-        for start in range(0, len(seeds), _CHUNK):
+        for chunk in chunks(seeds):
             connection.execute(
                 sa.update(targets)
                 .where(targets.c.prompt_version == prompt_version)
                 .where(targets.c.provider == provider, targets.c.model == model)
-                .where(targets.c.seed.in_(seeds[start : start + _CHUNK]))
+                .where(targets.c.seed.in_(chunk))
                 .where(targets.c.settled_after.is_(None), targets.c.target_runs > run_number)
                 .values(settled_after=run_number)
             )
