@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
-from grabient_ops.cli.common import MOST, open_app, warn
+from grabient_ops.cli.common import MOST, open_app, require_known, warn
 from grabient_ops.cli.legible import legible
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ _SOURCES = ("own", "d1", "convex")
 def _known_category(word: str | None) -> str | None:
     from grabient_ops.tagging.vocabulary import FIELDS
 
-    if word is not None and word not in FIELDS:
-        raise typer.BadParameter(f"{word!r} is none of {', '.join(FIELDS)}")
+    require_known([word], FIELDS)
     return word
 
 
@@ -39,9 +38,7 @@ def _drawable_file(path: Path | None) -> Path | None:
 
 
 def _known_sources(words: list[str] | None) -> list[str] | None:
-    for word in words or []:
-        if word not in _SOURCES:
-            raise typer.BadParameter(f"{word!r} is none of {', '.join(_SOURCES)}")
+    require_known(words or [], _SOURCES)
     return words
 
 

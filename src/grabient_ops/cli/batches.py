@@ -4,7 +4,15 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from grabient_ops.cli.common import MOST, Json, open_app, print_json, print_line, print_table
+from grabient_ops.cli.common import (
+    MOST,
+    Json,
+    open_app,
+    print_json,
+    print_line,
+    print_table,
+    require_known,
+)
 from grabient_ops.cli.legible import legible
 from grabient_ops.errors import InputError
 
@@ -33,8 +41,8 @@ def list_(
     from grabient_ops.providers.base import PROVIDERS
     from grabient_ops.store.batches import BatchStage, list_batches
 
-    _check("--state", state or [], get_args(BatchStage))
-    _check("--provider", [provider] if provider else [], PROVIDERS)
+    require_known(state or [], get_args(BatchStage), "--state")
+    require_known([provider] if provider else [], PROVIDERS, "--provider")
     if limit is None and not as_json:
         limit = 50
     with open_app().store.read() as connection:
@@ -49,12 +57,6 @@ def list_(
     ]  # fmt: skip
     columns = ["batch", "state", "provider", "model", "#run", "#done", "created", "error"]
     print_table(columns, rows)
-
-
-def _check(option: str, words: list[str], known: tuple[str, ...]) -> None:
-    for word in words:
-        if word not in known:
-            raise typer.BadParameter(f"{word!r} is none of {', '.join(known)}", param_hint=option)
 
 
 def _progress(batch: "Batch") -> str:

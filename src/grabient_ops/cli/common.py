@@ -33,6 +33,19 @@ def group_meaning(command: str) -> type[TyperGroup]:
     return Group
 
 
+def require_known(
+    words: Iterable[str | None], known: Sequence[str], option: str | None = None
+) -> None:
+    """Refuse words that an option does not take; None is an option that was not given.
+
+    Raises:
+        typer.BadParameter: one of them is none of those that are known.
+    """
+    for word in words:
+        if word is not None and word not in known:
+            raise typer.BadParameter(f"{word!r} is none of {', '.join(known)}", param_hint=option)
+
+
 def open_app() -> "App":
     """Read the settings and make the app.
 

@@ -13,6 +13,7 @@ from grabient_ops.cli.common import (
     print_json,
     print_line,
     print_table,
+    require_known,
     warn,
 )
 from grabient_ops.cli.legible import legible
@@ -113,8 +114,8 @@ def _filters(
     from grabient_ops.providers.base import PROVIDERS
     from grabient_ops.tagging.outcome import ErrorClass
 
-    _check("--class", class_, tuple(ErrorClass))
-    _check("--provider", provider, PROVIDERS)
+    require_known([class_], tuple(ErrorClass), "--class")
+    require_known([provider], PROVIDERS, "--provider")
     if model is not None and provider is None:
         provider, model = _model(app, model)
     return {
@@ -124,11 +125,6 @@ def _filters(
         "run_number": run,
         "batch_id": None if batch is None else _batch_id(app, batch),
     }
-
-
-def _check(option: str, word: str | None, known: Sequence[str]) -> None:
-    if word is not None and word not in known:
-        raise typer.BadParameter(f"{word!r} is none of {', '.join(known)}", param_hint=option)
 
 
 def _model(app: "App", name: str) -> tuple[str | None, str]:

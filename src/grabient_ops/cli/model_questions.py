@@ -18,7 +18,15 @@ from grabient_ops.cli.asking import (
     percent,
     selection,
 )
-from grabient_ops.cli.common import Json, open_app, print_json, print_line, print_table, usd
+from grabient_ops.cli.common import (
+    Json,
+    open_app,
+    print_json,
+    print_line,
+    print_table,
+    require_known,
+    usd,
+)
 from grabient_ops.cli.legible import legible
 
 if TYPE_CHECKING:
@@ -114,9 +122,7 @@ def accuracy(
 def _known_parts(words: list[str] | None) -> list[str] | None:
     from grabient_ops.analytics.questions.usage import PARTS
 
-    for word in words or []:
-        if word not in PARTS:
-            raise typer.BadParameter(f"{word!r} is none of {', '.join(PARTS)}")
+    require_known(words or [], PARTS)
     return words
 
 

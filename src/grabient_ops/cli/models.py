@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from grabient_ops.cli.common import Json, open_app, print_json, print_table
+from grabient_ops.cli.common import Json, open_app, print_json, print_table, require_known
 
 if TYPE_CHECKING:
     from grabient_ops.providers.catalog import Model
@@ -33,9 +33,7 @@ def list_(
     """List models: state, prices in USD per million tokens, and what is sent to them."""
     from grabient_ops.providers.base import PROVIDERS
 
-    if provider is not None and provider not in PROVIDERS:
-        known = ", ".join(PROVIDERS)
-        raise typer.BadParameter(f"{provider!r} is none of {known}", param_hint="--provider")
+    require_known([provider], PROVIDERS, "--provider")
     today = datetime.now(UTC).date()
     catalog = open_app().catalog
     models = [model for model in catalog.models if provider in {None, model.provider}]

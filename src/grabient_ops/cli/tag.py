@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from grabient_ops.cli.budgets import Budget, NoBudget, place, print_estimate, read_budget
-from grabient_ops.cli.common import MOST, Json, open_app, print_json, print_line
+from grabient_ops.cli.common import MOST, Json, open_app, print_json, print_line, require_known
 
 if TYPE_CHECKING:
     from grabient_ops.app import App
@@ -87,10 +87,7 @@ def choose_models(app: "App", names: list[str], providers: list[str]) -> "list[M
     from grabient_ops.pipeline.orders import choose_models as choose
     from grabient_ops.providers.base import PROVIDERS
 
-    for name in providers:
-        if name not in PROVIDERS:
-            known = ", ".join(PROVIDERS)
-            raise typer.BadParameter(f"{name!r} is none of {known}", param_hint="--provider")
+    require_known(providers, PROVIDERS, "--provider")
     return choose(app.catalog, names, providers, app.services.now().date())
 
 
