@@ -134,14 +134,10 @@ def _services() -> "Services":
 
 def _find(services: "Services", version: str | None) -> "PromptVersion":
     from grabient_ops.pipeline.prompting import current_prompt
-    from grabient_ops.store.prompts import get_prompt
+    from grabient_ops.store.prompts import require_prompt
 
     with services.store.read() as connection:
-        wanted = version or current_prompt(connection)
-        found = get_prompt(connection, wanted)
-    if found is None:
-        raise InputError(f"no prompt version begins with {wanted!r}, or several do")
-    return found
+        return require_prompt(connection, version or current_prompt(connection))
 
 
 def _document(prompt: "PromptVersion") -> dict[str, Any]:

@@ -24,7 +24,7 @@ from grabient_ops.store.passes import (
     save_pass,
     set_budget,
 )
-from grabient_ops.store.prompts import get_prompt
+from grabient_ops.store.prompts import require_prompt
 
 Budget = int | Literal["keep", "lift"]
 """A new budget in pico-dollars; `keep` what is in force, or `lift` it."""
@@ -131,10 +131,7 @@ def change_budget(services: Services, prompt: str | None, budget: Budget) -> Non
 def _version(connection: Connection, prompt: str | None) -> str:
     if prompt is None:
         return current_prompt(connection)
-    found = get_prompt(connection, prompt)
-    if found is None:
-        raise InputError(f"no prompt version begins with {prompt!r}, or several do")
-    return found.version
+    return require_prompt(connection, prompt).version
 
 
 def list_limits(services: Services) -> list[tuple[str | None, Limit]]:

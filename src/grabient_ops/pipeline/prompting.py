@@ -6,7 +6,12 @@ from grabient_ops.errors import InputError
 from grabient_ops.pipeline.services import Services
 from grabient_ops.store.changes import announce
 from grabient_ops.store.notes import drop_note, get_note, set_note
-from grabient_ops.store.prompts import PromptVersion, get_prompt, register_prompt
+from grabient_ops.store.prompts import (
+    PromptVersion,
+    get_prompt,
+    register_prompt,
+    require_prompt,
+)
 from grabient_ops.tagging.prompts import (
     Prompt,
     PromptKind,
@@ -88,9 +93,7 @@ def use_prompt(services: Services, version: str, kind: PromptKind = "tagging") -
             builtin = builtin_prompt(kind).version
             announce(connection, "prompts", [builtin], services.now())
             return builtin
-        found = get_prompt(connection, version)
-        if found is None:
-            raise InputError(f"no prompt version begins with {version!r}, or several do")
+        found = require_prompt(connection, version)
         if not found.content:
             raise InputError(f"the text of {found.version} is not known, so it cannot be asked")
         _choose(connection, services, found.kind, found.version)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from grabient_ops.errors import InputError
 from grabient_ops.store.changes import announce
 from grabient_ops.store.tables import palette_tag_refined, palette_tags, prompt_versions
 from grabient_ops.store.upsert import insert_new
@@ -30,7 +31,7 @@ def register_prompt(connection: Connection, prompt: PromptVersion) -> bool:
 
 
 def get_prompt(connection: Connection, version: str) -> PromptVersion | None:
-    """Return a prompt version by its full name or an unambiguous beginning of it."""
+    """Return a prompt version by its full name or an unambiguous beginning of it, or None."""
     query = sa.select(prompt_versions).where(
         prompt_versions.c.version.startswith(version, autoescape=True)
     )
@@ -39,6 +40,18 @@ def get_prompt(connection: Connection, version: str) -> PromptVersion | None:
     rows = [PromptVersion(*row) for row in connection.execute(shortest_first)]
     is_found = len(rows) == 1 or (rows and rows[0].version == version)
     return rows[0] if is_found else None
+
+
+def require_prompt(connection: Connection, version: str) -> PromptVersion:
+    """Return a prompt version by its full name or an unambiguous beginning of it.
+
+    Raises:
+        InputError: no version begins so, or several do.
+    """
+    found = get_prompt(connection, version)
+    if found is None:
+        raise InputError(f"no prompt version begins with {version!r}, or several do")
+    return found
 
 
 def list_prompts(connection: Connection) -> list[tuple[PromptVersion, int]]:

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 
 from grabient_ops.pipeline.prompting import current_prompt, register_prompt_text, use_prompt
 from grabient_ops.store.costs import KINDS
-from grabient_ops.store.prompts import PromptVersion, get_prompt, list_prompts
-from grabient_ops.web.api.route import ApiRoute, NotThereError, looking_up, problems
+from grabient_ops.store.prompts import PromptVersion, list_prompts, require_prompt
+from grabient_ops.web.api.route import ApiRoute, looking_up, problems
 from grabient_ops.web.api.words import Id, Kind, LongText, Text
 from grabient_ops.web.parts import Parts, Web
 
@@ -106,8 +106,5 @@ def use_prompt_version(web: Parts, id: Id, wanted: Use) -> PromptVersion:  # noq
 
 
 def _find(web: Web, version: str) -> PromptVersion:
-    with web.app.store.read() as connection:
-        found = get_prompt(connection, version)
-    if found is None:
-        raise NotThereError(f"no prompt version begins with {version!r}, or several do")
-    return found
+    with looking_up(), web.app.store.read() as connection:
+        return require_prompt(connection, version)
