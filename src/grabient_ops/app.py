@@ -24,6 +24,7 @@ from grabient_ops.store.notes import get_note
 if TYPE_CHECKING:
     from dbos import DBOSClient
 
+    from grabient_ops.analytics.questions.usage import ModelPrices
     from grabient_ops.analytics.search.embedding import Embedder
     from grabient_ops.analytics.search.refresh import Refreshed
     from grabient_ops.analytics.warehouse import Warehouse
@@ -134,6 +135,18 @@ class App:
         sync(self.lake, self.settings.store_url)
         with open_warehouse(self.lake) as warehouse:
             yield warehouse
+
+    def model_prices(self) -> "tuple[ModelPrices, ...]":
+        """Return what the catalog knows of prices, as the questions of the warehouse take it."""
+        from grabient_ops.analytics.questions.usage import ModelPrices
+
+        names = ModelPrices._fields[2:]
+        return tuple(
+            ModelPrices(
+                model.provider, model.id, *(getattr(model.prices, name, None) for name in names)
+            )
+            for model in self.catalog.models
+        )
 
     @cached_property
     def embedder(self) -> "Embedder":

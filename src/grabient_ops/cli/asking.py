@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from grabient_ops.analytics.questions.asking import Selection
-    from grabient_ops.analytics.questions.usage import ModelPrices
     from grabient_ops.analytics.sync import Synced
     from grabient_ops.analytics.warehouse import Warehouse
     from grabient_ops.app import App
@@ -141,15 +140,6 @@ def selection(
     from grabient_ops.analytics.questions.asking import Selection
 
     return Selection(prompts or (), models or (), runs or (), sources or ())
-
-
-def model_prices(app: "App") -> "Iterator[ModelPrices]":
-    """Return what the catalog knows of prices."""
-    from grabient_ops.analytics.questions.usage import ModelPrices
-
-    for model in app.catalog.models:
-        prices = (getattr(model.prices, name, None) for name in ModelPrices._fields[2:])
-        yield ModelPrices(model.provider, model.id, *prices)
 
 
 def draw(figure: "Figure", path: Path) -> None:

@@ -15,7 +15,6 @@ from grabient_ops.cli.asking import (
     bar,
     draw,
     fresh_warehouse,
-    model_prices,
     percent,
     selection,
 )
@@ -53,7 +52,7 @@ def convergence(
     chosen = selection(prompt, model, run, source)
     with fresh_warehouse(app) as warehouse:
         found = ask(warehouse, chosen)
-        stops = stopping(warehouse, model_prices(app), chosen, flips or THRESHOLDS)
+        stops = stopping(warehouse, app.model_prices(), chosen, flips or THRESHOLDS)
     rows = [row for row in found if category in {None, row.category}]
     if plot is not None:
         from grabient_ops.analytics.plots import plot_convergence

@@ -14,7 +14,6 @@ from grabient_ops.cli.asking import (
     draw,
     fresh_warehouse,
     model_name,
-    model_prices,
     percent,
     selection,
 )
@@ -149,7 +148,7 @@ def usage(
     app = open_app()
     parts = [part for part in PARTS if part in (by or ("provider", "model"))]
     with fresh_warehouse(app) as warehouse:
-        rows = ask(warehouse, model_prices(app), selection(prompt, model, run, source), by=parts)
+        rows = ask(warehouse, app.model_prices(), selection(prompt, model, run, source), by=parts)
     if plot is not None:
         from grabient_ops.analytics.plots import plot_cost
 

@@ -17,7 +17,6 @@ from grabient_ops.web.api.route import ApiRoute, problems
 from grabient_ops.web.api.warehouse import OpenWarehouse
 from grabient_ops.web.api.words import Category, Limit, Number, Text, selection
 from grabient_ops.web.parts import Parts
-from grabient_ops.web.prices import prices_of
 
 router = APIRouter(
     prefix="/analytics", tags=["analytics"], route_class=ApiRoute, responses=problems(409)
@@ -98,9 +97,8 @@ def show_usage(
     by: Annotated[Sequence[using.Part], Query(max_length=4)] = ("provider", "model"),
 ) -> list[using.Used]:
     """Sum up tokens and cost, and what batch prices saved."""
-    return using.usage(
-        warehouse, prices_of(web.app.catalog), chosen, by=[p for p in using.PARTS if p in by]
-    )
+    parts = [part for part in using.PARTS if part in by]
+    return using.usage(warehouse, web.app.model_prices(), chosen, by=parts)
 
 
 @router.get("/failures")

@@ -24,7 +24,6 @@ from grabient_ops.web.charts import Cell, Curve, Point, curve, matrix
 from grabient_ops.web.live.panel import Context, Panel
 from grabient_ops.web.live.reading import Reading
 from grabient_ops.web.live.topics import Topic
-from grabient_ops.web.prices import prices_of
 
 T = TypeVar("T")
 View = Literal["tags", "prompts", "agreement", "accuracy", "convergence", "cost", "errors"]
@@ -183,7 +182,7 @@ def _read_convergence(reading: Reading, shown: Shown) -> Context:
 
 
 def _read_stopping(reading: Reading, shown: Shown) -> Context:
-    prices = prices_of(reading.app.catalog)
+    prices = reading.app.model_prices()
     return {"rows": _ask(reading, stopping, prices, shown.selection)}
 
 
@@ -216,7 +215,7 @@ def _sum(rows: Sequence[Spent], kind: str) -> int:
 
 
 def _read_costs(reading: Reading, shown: Shown) -> Context:
-    prices = prices_of(reading.app.catalog)
+    prices = reading.app.model_prices()
     rows = _ask(reading, usage, prices, shown.selection, by=("provider", "model"))
     return {
         "rows": sorted(rows, key=lambda row: -(row.standard_usd or 0)),
