@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -66,7 +66,7 @@ def work_until_stopped(app: "App", *, on_start: Callable[[], None]) -> None:
 
 
 def _work(app: "App", *, until_done: bool) -> None:
-    from grabient_ops.pipeline.process import tune_process
+    from grabient_ops.pipeline.process import leave, tune_process
 
     app.refuse_mixing()
     worker = app.worker()
@@ -76,25 +76,14 @@ def _work(app: "App", *, until_done: bool) -> None:
             standstill = worker.run(until_done=until_done, on_tick=show)
         except Exception as error:
             log.debug("the worker ended", exc_info=True)
-            _leave(f"error: {scrub(str(error))}", 1)
+            leave(1, f"error: {scrub(str(error))}")
     if standstill is None:
         in_flight = _count_open(app)
-        _leave(
-            f"stopped; {in_flight} batches go on at the providers, the next start collects them",
+        leave(
             0 if stopped == [signal.SIGTERM] else 130,
+            f"stopped; {in_flight} batches go on at the providers, the next start collects them",
         )
     _complain(app, standstill)
-
-
-def _leave(text: str, code: int) -> NoReturn:
-    """End the process as a crash would, which every workflow survives.
-
-    An orderly end would take the threads and the journal from under them, and they would fail.
-    """
-    warn(text)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
 
 
 def _count_open(app: "App") -> int:

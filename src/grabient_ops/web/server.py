@@ -1,10 +1,8 @@
 """Runs the dashboard on a socket, with a worker beside it, until a signal."""
 
 import asyncio
-import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
@@ -15,6 +13,7 @@ from typing_extensions import override
 
 from grabient_ops.app import App
 from grabient_ops.errors import InputError
+from grabient_ops.pipeline.process import leave
 from grabient_ops.web.app import NO_WORKER, create_web
 from grabient_ops.web.live.hub import Hub
 from grabient_ops.web.security.policy import Policy
@@ -106,9 +105,9 @@ def serve(
     server = _Server(config, hub, on_ready)
     asyncio.run(_run(server, listener, worker, hub))
     if worker and worker.state.state == "broken":
-        _leave(1, f"error: {worker.state.why}; start again to go on\n")
+        leave(1, f"error: {worker.state.why}; start again to go on")
     if worker and worker.stop(_WORKER_GRACE_S):
-        _leave(0)
+        leave(0)
 
 
 async def _run(
@@ -124,14 +123,3 @@ async def _run(
 
         worker.start(tell)
     await server.serve(sockets=[listener])
-
-
-def _leave(code: int, said: str = "") -> None:
-    """End the process as a crash would, which every workflow survives.
-
-    An orderly end would take threads and journal from under them, and they would fail.
-    """
-    sys.stderr.write(said)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
