@@ -1,8 +1,8 @@
 """The gate before every submission: what might cross a limit on spending is not sent.
 
 A batch passes in one transaction that reserves the most it may cost. When it ends, what it has
-cost takes the place of the reservation (`store.spending.settle`), so that spent plus reserved never
-exceeds a limit, whatever crashes in between.
+cost takes the place of the reservation (`store.spending.settle_cost`), so that spent plus reserved
+never exceeds a limit, whatever crashes in between.
 """
 
 from collections.abc import Sequence

@@ -18,7 +18,7 @@ from grabient_ops.store.completions import Ending, claim
 from grabient_ops.store.locks import lock
 from grabient_ops.store.requests import close_open_requests, close_requests, list_requests
 from grabient_ops.store.responses import store_responses
-from grabient_ops.store.spending import settle
+from grabient_ops.store.spending import settle_cost
 from grabient_ops.tagging.outcome import ErrorClass
 from grabient_ops.tagging.usage import Usage
 
@@ -150,4 +150,4 @@ def _end(
     **error: str | None,
 ) -> None:
     update_batch(connection, batch.id, at, state=state, ended_at=at, **error)
-    settle(connection, batch, at, may_be_billed=may_be_billed)
+    settle_cost(connection, batch, at, may_be_billed=may_be_billed)

@@ -74,7 +74,7 @@ def reserve_cost(
     )  # fmt: skip
 
 
-def settle(connection: Connection, batch: Batch, at: datetime, *, may_be_billed: bool) -> None:
+def settle_cost(connection: Connection, batch: Batch, at: datetime, *, may_be_billed: bool) -> None:
     """Replace the reservation of an ended batch by what its answers cost.
 
     What stays reserved is the bound of each request that may have been billed although we have no
