@@ -13,7 +13,7 @@ from pydantic import AliasChoices
 
 from grabient_ops.cli.main import app
 from grabient_ops.settings import Settings
-from grabient_ops.store.batches import BatchStage
+from grabient_ops.store.batches import StoredState
 from grabient_ops.web.metrics import figures, timing
 
 _PROGRAM = "/opt/grabient-ops/bin/grabient-ops"
@@ -130,7 +130,7 @@ def test_every_alert_asks_for_figures_and_states_that_exist(deploy: Path) -> Non
 
     assert {"batches", "changes"} <= asked
     assert asked - families == set()
-    assert states - set(get_args(BatchStage)) == set()
+    assert states - set(get_args(StoredState)) == set()
 
 
 def test_every_alert_is_explained(root: Path, deploy: Path) -> None:

@@ -39,9 +39,9 @@ def list_(
 ) -> None:
     """List batches, newest first."""
     from grabient_ops.providers.base import PROVIDERS
-    from grabient_ops.store.batches import BatchStage, list_batches
+    from grabient_ops.store.batches import StoredState, list_batches
 
-    require_known(state or [], get_args(BatchStage), "--state")
+    require_known(state or [], get_args(StoredState), "--state")
     require_known([provider] if provider else [], PROVIDERS, "--provider")
     if limit is None and not as_json:
         limit = 50

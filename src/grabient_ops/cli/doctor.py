@@ -192,12 +192,12 @@ def _check_model(model: "Model", today: date) -> Iterator[Check]:
 
 
 def _check_batches(app: "App", store: "Store") -> Iterator[Check]:
-    from grabient_ops.store.batches import OPEN_STAGES, list_batches
+    from grabient_ops.store.batches import OPEN_STATES, list_batches
 
     worker = _worker(app)
     yield Check("worker", "ok" if worker else "off", worker or "no worker runs on this home")
     with store.read() as connection:
-        found = list_batches(connection, states=OPEN_STAGES)
+        found = list_batches(connection, states=OPEN_STATES)
     waiting = [batch for batch in found if batch.state == "over_budget"]
     found = [batch for batch in found if batch not in waiting]
     if waiting:

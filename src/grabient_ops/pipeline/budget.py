@@ -14,13 +14,13 @@ from sqlalchemy.engine import Connection
 from grabient_ops.pipeline.bounds import bound_of_batch
 from grabient_ops.pipeline.limits import Limit, dollars, limits_on
 from grabient_ops.pipeline.services import Services
-from grabient_ops.store.batches import WORKING_STAGES, Batch, list_batches, load_batch, update_batch
+from grabient_ops.store.batches import WORKING_STATES, Batch, list_batches, load_batch, update_batch
 from grabient_ops.store.locks import lock
 from grabient_ops.store.spending import reserve_cost
 
 log = structlog.get_logger(__name__)
 UNDECIDED = ("reserved", "over_budget")
-"""Stages of a batch that has not passed yet."""
+"""States of a batch that has not passed yet."""
 
 
 class Room(NamedTuple):
@@ -89,7 +89,7 @@ def measure_room(limits: Sequence[Limit], bound: int | None, wanted: int) -> Roo
 
 def explain_standstill(connection: Connection) -> str | None:
     """Return why nothing goes on, in one sentence; None unless only the budget is in the way."""
-    working = list_batches(connection, states=WORKING_STAGES)
+    working = list_batches(connection, states=WORKING_STATES)
     if not working or any(batch.state != "over_budget" for batch in working):
         return None
     left = sum(batch.request_count for batch in working)

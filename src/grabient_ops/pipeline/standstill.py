@@ -5,7 +5,7 @@ from typing import NamedTuple
 from grabient_ops.pipeline.budget import explain_standstill
 from grabient_ops.pipeline.runs import Block, Planner
 from grabient_ops.pipeline.services import Services
-from grabient_ops.store.batches import WORKING_STAGES, list_batches
+from grabient_ops.store.batches import WORKING_STATES, list_batches
 
 _LASTS_S = 6.0
 """The worker that plans looks at least every five seconds whether it can go on."""
@@ -45,7 +45,7 @@ class Onlooker:
     def _find(self) -> Standstill | None:
         with self._services.store.read() as connection:
             over_budget = explain_standstill(connection)
-            is_at_work = bool(list_batches(connection, states=WORKING_STAGES, limit=1))
+            is_at_work = bool(list_batches(connection, states=WORKING_STATES, limit=1))
         if is_at_work and over_budget is None:
             return None
         pending = self._planner.survey()

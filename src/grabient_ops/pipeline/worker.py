@@ -23,7 +23,7 @@ from grabient_ops.pipeline.runs import Plan, Planner
 from grabient_ops.pipeline.services import Services
 from grabient_ops.pipeline.standstill import Onlooker, Standstill
 from grabient_ops.pipeline.status import is_all_answered
-from grabient_ops.store.batches import OPEN_STAGES, WORKING_STAGES, list_batches, list_unbegun
+from grabient_ops.store.batches import OPEN_STATES, WORKING_STATES, list_batches, list_unbegun
 from grabient_ops.store.changes import Mark, follow, mark_now
 from grabient_ops.store.completions import list_due, rearm
 
@@ -217,7 +217,7 @@ class Worker:
 
     def _start_open_batches(self) -> None:
         """Start what was reserved but, because of a crash, never started; the others recover."""
-        open_ids, at_work = self._list_open(OPEN_STAGES), self._list_open(WORKING_STAGES)
+        open_ids, at_work = self._list_open(OPEN_STATES), self._list_open(WORKING_STATES)
         with self._services.store.write() as connection:
             # A restart that was cut off has changed the batch, but expects no ending yet.
             rearm(connection, at_work)

@@ -14,16 +14,16 @@ from grabient_ops.store.engine import READ_ONLY
 from grabient_ops.store.tables import batches, requests
 from grabient_ops.store.targets import ModelTarget, Unanswered
 
-BatchStage = Literal[
+StoredState = Literal[
     "reserved", "over_budget", "submitting", "waiting", "canceling", "collecting",
     "completed", "failed", "expired", "canceled", "stopped",
 ]  # fmt: skip
 """`over_budget`: not sent, because that might cross a limit; it goes on when there is room for it.
 `stopped`: the workflow died after the submission; its requests stay open until it is resumed."""
-WORKING_STAGES: tuple[BatchStage, ...] = (
+WORKING_STATES: tuple[StoredState, ...] = (
     "reserved", "over_budget", "submitting", "waiting", "canceling", "collecting",
 )  # fmt: skip
-OPEN_STAGES: tuple[BatchStage, ...] = (*WORKING_STAGES, "stopped")
+OPEN_STATES: tuple[StoredState, ...] = (*WORKING_STATES, "stopped")
 QUEUE_FULL = "queue_full"
 """`error_class` of a batch that the provider refused only because our queue there is full."""
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
@@ -42,7 +42,7 @@ class Batch(NamedTuple):
     attempt: int
     parameters: dict[str, Any]
     options: dict[str, Any] | None
-    state: BatchStage
+    state: StoredState
     request_count: int
     provider_batch_id: str | None
     input_file_id: str | None
@@ -174,7 +174,7 @@ def count_creating(connection: Connection, provider: str, but: str) -> int:
         query.where(
             batches.c.provider == provider,
             batches.c.id != but,
-            batches.c.state.in_(WORKING_STAGES),
+            batches.c.state.in_(WORKING_STATES),
             batches.c.submit_started_at.is_not(None),
             batches.c.provider_batch_id.is_(None),
         )
@@ -232,20 +232,20 @@ def list_batches(
 def has_open_batch(connection: Connection, prompt_version: str) -> bool:
     """Whether a batch of a prompt version has not reached an end."""
     query = sa.select(batches.c.id).where(
-        batches.c.prompt_version == prompt_version, batches.c.state.in_(OPEN_STAGES)
+        batches.c.prompt_version == prompt_version, batches.c.state.in_(OPEN_STATES)
     )
     return connection.execute(query.limit(1)).first() is not None
 
 
 def list_open_batch_ids(connection: Connection) -> list[str]:
     """Return the ids of batches that have not reached an end, oldest first."""
-    query = sa.select(batches.c.id).where(batches.c.state.in_(OPEN_STAGES))
+    query = sa.select(batches.c.id).where(batches.c.state.in_(OPEN_STATES))
     return list(connection.execute(query.order_by(batches.c.created_at)).scalars())
 
 
 def list_providers_at_work(connection: Connection) -> set[str]:
     """Return the providers of all batches that are under way."""
-    query = sa.select(batches.c.provider).where(batches.c.state.in_(WORKING_STAGES))
+    query = sa.select(batches.c.provider).where(batches.c.state.in_(WORKING_STATES))
     return set(connection.execute(query.distinct()).scalars())
 
 
@@ -254,7 +254,7 @@ def open_requests_of_model(connection: Connection, provider: str, model: str) ->
     query = sa.select(sa.func.sum(batches.c.request_count)).where(
         batches.c.provider == provider,
         batches.c.model == model,
-        batches.c.state.in_(OPEN_STAGES),
+        batches.c.state.in_(OPEN_STATES),
     )
     waiting: int | None = connection.execute(query).scalar()
     return waiting or 0
@@ -302,7 +302,7 @@ def request_cancel(connection: Connection, batch_id: str, at: datetime) -> bool:
     changed = connection.execute(
         sa.update(batches)
         .where(batches.c.id == batch_id, batches.c.cancel_requested_at.is_(None))
-        .where(batches.c.state.in_(OPEN_STAGES))
+        .where(batches.c.state.in_(OPEN_STATES))
         .values(cancel_requested_at=at)
     )
     if changed.rowcount:

@@ -188,7 +188,7 @@ def count_batches(connection: Connection) -> dict[str, int]:
     return dict(connection.execute(query.order_by(batches.c.state)).all())
 
 
-def count_requests_by_stage(connection: Connection) -> dict[str, int]:
+def count_requests_by_state(connection: Connection) -> dict[str, int]:
     """Return how many requests are in batches of each state."""
     requests = sa.func.sum(batches.c.request_count)
     query = sa.select(batches.c.state, requests).group_by(batches.c.state)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from grabient_ops.store.batches import OPEN_STAGES, Batch, update_batch
+from grabient_ops.store.batches import OPEN_STATES, Batch, update_batch
 from grabient_ops.store.changes import announce
 from grabient_ops.store.tables import answers_of, batches, requests, stray_results
 
@@ -40,7 +40,7 @@ class Spending(NamedTuple):
 
 def measure_spending(connection: Connection, scope: Sequence[Since] | None = None) -> Spending:
     """Return what batches of a scope cost; None means all that there are."""
-    in_flight = sa.and_(batches.c.state.in_(OPEN_STAGES), batches.c.reserved_cost > 0)
+    in_flight = sa.and_(batches.c.state.in_(OPEN_STATES), batches.c.reserved_cost > 0)
     query = sa.select(
         sa.func.sum(batches.c.settled_cost),
         sa.func.sum(batches.c.reserved_cost),

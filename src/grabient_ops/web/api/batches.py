@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 from fastapi import APIRouter, Query
 
 from grabient_ops.pipeline.recovery import cancel, find_batch
-from grabient_ops.store.batches import Batch, BatchStage, list_batches
+from grabient_ops.store.batches import Batch, StoredState, list_batches
 from grabient_ops.store.requests import count_requests
 from grabient_ops.store.responses import count_strays
 from grabient_ops.web.api.route import ApiRoute, looking_up, problems
@@ -27,7 +27,7 @@ class BatchDetail(NamedTuple):
 @router.get("")
 def list_batches_newest_first(
     web: Parts,
-    state: Annotated[Sequence[BatchStage], Query(max_length=20, description="Only these.")] = (),
+    state: Annotated[Sequence[StoredState], Query(max_length=20, description="Only these.")] = (),
     provider: ProviderWord | None = None,
     limit: Limit = 100,
 ) -> list[Batch]:

@@ -14,7 +14,7 @@ from grabient_ops.pipeline.limits import PICO
 from grabient_ops.store.changes import latest
 from grabient_ops.store.completions import count_endings
 from grabient_ops.store.palettes import count_palettes
-from grabient_ops.store.progress import count_batches, count_requests_by_stage
+from grabient_ops.store.progress import count_batches, count_requests_by_state
 from grabient_ops.store.spending import measure_spending
 from grabient_ops.web.metrics.exposition import Family, Sample
 from grabient_ops.web.parts import Web
@@ -32,7 +32,7 @@ def read_figures(web: Web) -> Iterator[Family]:
 def _of_store(web: Web) -> Iterator[Family]:
     with web.read() as reading:
         connection, worker = reading.connection, reading.worker
-        batches, requests = count_batches(connection), count_requests_by_stage(connection)
+        batches, requests = count_batches(connection), count_requests_by_state(connection)
         endings = {str(kind or "running"): n for kind, n in count_endings(connection).items()}
         palettes, changes = count_palettes(connection), latest(connection)
         spending = measure_spending(connection)

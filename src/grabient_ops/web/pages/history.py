@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, get_args
 from urllib.parse import urlencode
 
 from grabient_ops.providers.base import PROVIDERS
-from grabient_ops.store.batches import OPEN_STAGES, BatchStage
+from grabient_ops.store.batches import OPEN_STATES, StoredState
 from grabient_ops.store.history import (
     BatchFilter,
     browse_batches,
@@ -23,7 +23,7 @@ from grabient_ops.web.page import Page
 _PER_PAGE = 50
 _PASSES = 12
 _IN_FLIGHT = "in flight"
-STATES = (_IN_FLIGHT, *get_args(BatchStage))
+STATES = (_IN_FLIGHT, *get_args(StoredState))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Shown:
         provider, _, model = self.model.partition("/")
         return BatchFilter(
             kind=self.kind,
-            states=OPEN_STAGES if self.state == _IN_FLIGHT else (self.state,) * bool(self.state),
+            states=OPEN_STATES if self.state == _IN_FLIGHT else (self.state,) * bool(self.state),
             provider=self.provider or provider,
             model=model,
             prompt_version=self.prompt,
