@@ -28,6 +28,7 @@ from grabient_ops.pipeline.worker import Worker
 from grabient_ops.providers.base import BatchEnded, BatchRunning, ResultFile, Submission
 from grabient_ops.providers.catalog import Catalog
 from grabient_ops.store.batches import Batch, list_unbegun, request_cancel
+from grabient_ops.store.changes import mark_now
 from grabient_ops.store.completions import list_due
 from grabient_ops.store.engine import Store
 
@@ -455,7 +456,10 @@ def _within_half_a_minute(worker: Worker) -> Callable[[], None]:
 def test_news_of_a_reading_that_failed_at_its_end_are_told_at_the_next_look(
     lab: "Lab", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batch, worker = lab.submitted(), _worker(lab)
+    worker = _worker(lab)
+    with lab.store.read() as connection:
+        worker._mark = mark_now(connection)
+    batch = lab.submitted()
     told: list[str] = []
     monkeypatch.setattr(lab.services.wakes, "tell", lambda batch_id, _news: told.append(batch_id))
     read, failures = Store.read, [StoreError("hung up")]
