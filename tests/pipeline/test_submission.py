@@ -35,9 +35,13 @@ class KilledError(Exception):
 NEVER_SENT = UnavailableError("openai", "connection refused", outcome_unknown=False)
 
 
-def _submit(lab: "Lab", batch: Batch) -> str | None:
+def _submit(lab: "Lab", batch: Batch, *, settle_s: float | None = None) -> str | None:
+    services = lab.services
+    if settle_s is not None:
+        services = replace(services, policy=replace(lab.policy, settle_s=lambda _: settle_s))
+
     async def work() -> str | None:
-        submitter = Submitter(lab.services)
+        submitter = Submitter(services)
         await submitter.upload(batch.id)
         return await submitter.create(batch.id)
 
@@ -126,7 +130,7 @@ def test_a_batch_that_is_listed_late_is_still_adopted(lab: "Lab") -> None:
 
     lab.openai.on_call = list_at_the_third_look
 
-    assert _submit(lab, batch) == "openai-batch-1"
+    assert _submit(lab, batch, settle_s=30) == "openai-batch-1"
     assert len(lab.openai.accepted) == 1
 
 

@@ -266,4 +266,5 @@ def test_a_question_that_takes_too_long_is_ended(
 
     with pytest.raises(ImpatientError, match=r"longer than 0\.1 s; choose fewer"):
         answers.ask(endless)
+    monkeypatch.undo()
     assert answers.ask(top_tags)
