@@ -432,6 +432,31 @@ def test_cancelled_while_it_was_created_it_is_still_found_so_that_it_can_be_canc
     assert _submit(lab, batch) == "openai-batch-1"
 
 
+def test_a_cancel_between_two_tries_leaves_no_intent(lab: "Lab") -> None:
+    batch = lab.reserve()
+    lab.openai.will("create", RateLimitedError("openai", "slow down", 0.01))
+    lab.openai.on_call = lambda method: _cancel(lab, batch) if method == "create" else None
+
+    assert _submit(lab, batch) is None
+    assert lab.services.batch(batch.id).submit_started_at is None
+    assert not lab.openai.accepted
+
+
+def test_nobody_gets_between_a_creation_that_was_in_doubt_and_its_next_try(lab: "Lab") -> None:
+    first, second = _two_of_anthropic(lab)
+    lab.anthropic.will("create", KilledError())
+    with pytest.raises(KilledError):
+        _submit(lab, first)
+    lab.anthropic.will("create", RateLimitedError("anthropic", "slow down", 0.2))
+
+    async def both() -> None:
+        submitter = Submitter(lab.services)
+        await asyncio.gather(*(submitter.create(batch.id) for batch in (first, second)))
+
+    lab.run(both())
+    assert [batch.key for batch in lab.anthropic.accepted.values()] == [first.id, second.id]
+
+
 def _eight_of(lab: "Lab", provider: ProviderName) -> list[Batch]:
     """Eight batches of one size."""
     for first in range(0, 24, 3):

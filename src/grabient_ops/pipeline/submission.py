@@ -97,6 +97,7 @@ class Submitter:
         for tries in range(1, MAX_TRIES + 1):
             submission = await self._begin(batch_id, provider)
             if submission is None:
+                self._services.update(batch_id, submit_started_at=None)  # nothing was created
                 return None
             try:
                 return await asyncio.to_thread(self._buy, batch_id, provider, submission)
@@ -158,9 +159,10 @@ class Submitter:
             found = await self._find(self._services.batch(batch_id), provider)
             if found:
                 return found
-        # Now it is certain that nothing was created; the intent must not outlive that.
-        self._services.update(batch_id, submit_started_at=None)
+        # Now it is certain that nothing was created. The intent stays for the next try: without
+        # it others would get between, and what they leave in doubt might wait for our turn.
         if not error.retryable or tries == MAX_TRIES:
+            self._services.update(batch_id, submit_started_at=None)
             raise error
         await asyncio.sleep(delay_s(tries, self._services.policy.step_s, error))
         return None
