@@ -95,10 +95,19 @@ class Fleet:
 
     def revive(self) -> None:
         """Start again who has ended by itself, as systemd would."""
-        ended = [number for number, worker in self.workers.items() if worker.poll() is not None]
+        ended = self.ended()
         for number in ended:
             self.start(number)
         self.revived += len(ended)
+
+    def ended(self) -> dict[int, str]:
+        """Who has ended by itself, with its last words."""
+        ended = [number for number, worker in self.workers.items() if worker.poll() is not None]
+        return {number: self.log(number).rpartition("\n")[2] for number in ended}
+
+    def log(self, number: int) -> str:
+        """Return what the workers of a machine have said so far."""
+        return (self.home(f"machine-{number}").path / "log").read_text().strip()
 
     def stop(self) -> None:
         """End what still runs."""
@@ -132,12 +141,19 @@ class Fleet:
         ids = [str(row[0]) for row in self.rows("SELECT id FROM workers")]
         return next((found for found in ids if found.split(":")[1] == pid), "")
 
+    def has_worked(self, executor: str) -> bool:
+        """Whether an executor has begun a workflow, so that it has wholly started."""
+        return executor in self._executors()
+
     def work_of(self, executor: str) -> int:
         """How many workflows are journaled as running in an executor."""
+        return self._executors("WHERE status = 'PENDING'").count(executor)
+
+    def _executors(self, which: str = "") -> list[str]:
         if not sa.inspect(self._engine).has_table("workflow_status", schema="dbos"):
-            return 0  # the first worker is only about to make its journal
-        query = "SELECT executor_id FROM dbos.workflow_status WHERE status = 'PENDING'"
-        return [row[0] for row in self.rows(query)].count(executor)
+            return []  # the first worker is only about to make its journal
+        query = f"SELECT executor_id FROM dbos.workflow_status {which}"  # noqa: S608 - constant
+        return [row[0] for row in self.rows(query)]
 
 
 def until(condition: Callable[[], object], timeout_s: float = _PATIENCE_S) -> float:

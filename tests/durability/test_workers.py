@@ -1,6 +1,7 @@
 """Several workers on one PostgreSQL: whatever happens to one, the others finish the work."""
 
 import random
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -12,9 +13,11 @@ from benchmarks.arena import Sandbox, start_sandbox
 from benchmarks.fleet import Fleet, kill_at_random, until
 from benchmarks.postgres import Server
 from benchmarks.torture_oracle import find_faults
+from grabient_ops.pipeline.leases import LEASE_S
 
 pytestmark = pytest.mark.timeout(240)
 _number = iter(range(1000))
+_FAILED = re.compile("error: the (store|journal) .*failed: .*")
 
 
 @pytest.fixture(scope="module")
@@ -89,14 +92,38 @@ def test_a_worker_that_was_stopped_for_long_ends_without_having_done_anything(
 
 
 def test_workers_go_on_when_their_database_was_away(fleet: Fleet, server: Server) -> None:
+    fleet.lease_s = LEASE_S  # nobody is to be taken for dead because the machine is slow
+    fleet.operator.add_palettes(3)
     for number in (1, 2):
         fleet.start(number)
-    _asked(fleet, 3)
-    until(fleet.open_batches)
+    until(lambda: fleet.executor(1) and fleet.executor(2))
+    workers = fleet.executor(1), fleet.executor(2)
+    fleet.operator.run("tag")
+    until(lambda: all(map(fleet.has_worked, workers)))
 
     server.stop(signal.SIGQUIT)
     time.sleep(1)
     server.start()
 
     _finished(fleet)
-    assert all(worker.poll() is None for worker in fleet.workers.values())
+    assert fleet.ended() == {}
+
+
+def test_workers_whose_database_goes_away_while_they_start_work_or_say_so_in_one_line(
+    fleet: Fleet, server: Server
+) -> None:
+    fleet.lease_s = LEASE_S
+    _asked(fleet, 1)
+    for number in range(4):
+        fleet.start(number)
+        time.sleep(0.5)
+
+    server.stop(signal.SIGQUIT)
+    until(fleet.ended)
+    server.start()
+
+    time.sleep(3)  # the others find out
+    last_words = fleet.ended().values()
+    assert [said for said in last_words if not _FAILED.fullmatch(said)] == []
+    fleet.revive()  # as systemd does
+    _finished(fleet)

@@ -1,9 +1,11 @@
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
+import psycopg
 import pytest
 from sqlalchemy import exc
 from sqlalchemy.engine import Connection
@@ -13,6 +15,7 @@ from benchmarks.fleet import until
 from benchmarks.postgres import Server
 from grabient_ops.errors import StoreError
 from grabient_ops.pipeline.leases import LeasedTenure, Tenure, WorkerEndedError, open_tenure
+from grabient_ops.providers.gate import through_gate
 from grabient_ops.store import leases as store_leases
 from grabient_ops.store.engine import Store, open_store
 from grabient_ops.store.leases import list_leases
@@ -81,18 +84,40 @@ def test_a_silent_worker_can_write_nothing_more(store: Store, tmp_path: Path) ->
             assert get_note(connection, "demo") is None
 
 
-def test_a_worker_stopped_in_a_transaction_loses_that_first(store: Store, tmp_path: Path) -> None:
+def _write_a_note(store: Store, silent: LeasedTenure, stop: Callable[[], object]) -> None:
+    with store.guarded(silent.guard).write() as connection:
+        set_note(connection, "demo", "by the dead")
+        stop()
+
+
+def _renew(store: Store, silent: LeasedTenure, stop: Callable[[], object]) -> None:
+    with store.write() as connection:
+        store_leases.renew(connection, silent.id, LEASE_S)
+        stop()
+
+
+def _write_many_notes(store: Store, silent: LeasedTenure, stop: Callable[[], object]) -> None:
+    """Stop where the server waits for the rest of what it was sent, and counts as active."""
+    with store.guarded(silent.guard).write() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        with driver.pipeline():
+            driver.execute("SELECT 1")
+            stop()
+
+
+@pytest.mark.parametrize("work", [_write_a_note, _renew, _write_many_notes])
+def test_a_worker_stopped_in_a_transaction_loses_that_first(
+    store: Store,
+    tmp_path: Path,
+    work: Callable[[Store, LeasedTenure, Callable[[], object]], None],
+) -> None:
     with ExitStack() as stack:
         silent = _begun(stack, _Silent(store, LEASE_S, tmp_path))
         _begun(stack, LeasedTenure(store, LEASE_S, tmp_path))
 
-        def write_too_slowly() -> None:
-            with store.guarded(silent.guard).write() as connection:
-                set_note(connection, "demo", "by the dead")
-                until(lambda: silent.id not in _members(store), 10)
-
-        with pytest.raises(StoreError):
-            write_too_slowly()
+        with pytest.raises((StoreError, psycopg.OperationalError)):
+            work(store, silent, lambda: until(lambda: silent.id not in _members(store), 10))
 
         with store.read() as connection:
             assert get_note(connection, "demo") is None
@@ -135,6 +160,23 @@ def test_nothing_is_created_while_the_lease_is_in_doubt(store: Store, tmp_path: 
         silent._renew()  # it is heard of again before anybody has taken over
         thread.join(5)
         assert created == [None]
+
+
+def test_nothing_is_sent_when_the_lease_falls_in_doubt_on_the_way(
+    store: Store, tmp_path: Path
+) -> None:
+    def create() -> None:
+        with silent.creating():
+            through_gate(request)
+            time.sleep(LEASE_S)  # as if stopped, while an SDK imports and connects
+            threading.Timer(0.3, silent.end, [0]).start()
+            request.extensions["trace"]("http11.send_request_headers.started", {})
+
+    request = httpx.Request("POST", "http://localhost")
+    with ExitStack() as stack:
+        silent = _begun(stack, _Silent(store, LEASE_S, tmp_path))
+        with pytest.raises(WorkerEndedError):
+            create()
 
 
 def test_a_worker_that_ends_waits_for_the_creation_in_hand_and_begins_no_other() -> None:

@@ -21,6 +21,7 @@ from grabient_ops.providers.base import (
     ProviderName,
     Submission,
 )
+from grabient_ops.providers.gate import gated
 
 Lab = Any
 SubmissionOf = Callable[..., Submission]
@@ -59,6 +60,32 @@ def test_the_mark_goes_along_where_the_provider_takes_one(
 
     metadata = lab.batches()[batch_id]["metadata"]
     assert (ours.key in metadata.values()) is provider.echoes_key
+
+
+class _TooLateError(BaseException):
+    pass
+
+
+@each_provider
+@pytest.mark.parametrize("allowed", [0, 1])
+def test_nothing_is_created_when_the_last_look_forbids_it(
+    lab: Lab, submission: SubmissionOf, name: ProviderName, allowed: int
+) -> None:
+    provider = lab.provider(name)
+    ours = lab.uploaded(provider, submission(provider))
+    before = set(lab.batches())
+    looks = iter([None] * allowed)
+
+    def look() -> None:
+        for _ in looks:
+            return
+        raise _TooLateError
+
+    with pytest.raises(_TooLateError), gated(look):
+        provider.create(ours)
+    assert set(lab.batches()) == before
+
+    assert {provider.create(ours)} == set(lab.batches()) - before
 
 
 @each_provider

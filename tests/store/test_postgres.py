@@ -38,6 +38,16 @@ def store(one_store: Store) -> Store:
     return one_store
 
 
+def test_who_is_stopped_in_a_transaction_holds_up_others_for_a_minute_at_most(
+    store: Store,
+) -> None:
+    show = sa.text("SHOW idle_in_transaction_session_timeout")
+    with store.write() as connection:
+        assert connection.execute(show).scalar() == "1min"
+    with store.read() as connection:
+        assert connection.execute(show).scalar() == "1min"
+
+
 def _in_thread(work: "threading.Thread") -> threading.Thread:
     work.start()
     return work

@@ -10,7 +10,7 @@ from dbos._dbos import _get_dbos_instance
 from dbos._sys_db import SystemDatabase
 from dbos._utils import INTERNAL_QUEUE_NAME
 
-from grabient_ops.errors import ConfigError
+from grabient_ops.errors import ConfigError, StoreError
 from grabient_ops.pipeline.serializer import JournalSerializer, refuse_pickles
 from grabient_ops.store.engine import POSTGRES_ARGS
 
@@ -38,6 +38,7 @@ def launch_journal(url: str, otlp_url: str | None = None, executor_id: str = "wo
 
     Raises:
         ConfigError: the extra `otel` is not installed.
+        StoreError: its database failed.
     """
     refuse_pickles()
     config: DBOSConfig = {
@@ -60,7 +61,11 @@ def launch_journal(url: str, otlp_url: str | None = None, executor_id: str = "wo
     if otlp_url is not None:
         _trace(config, otlp_url)
     DBOS(config=config)
-    DBOS.launch()
+    try:
+        DBOS.launch()
+    except sa.exc.DBAPIError as error:
+        reason = str(error.orig).partition("\n")[0]
+        raise StoreError(f"the journal failed: {reason}") from error
 
 
 @sa.event.listens_for(sa.Engine, "handle_error")

@@ -26,6 +26,7 @@ from typing_extensions import override
 from grabient_ops import __version__
 from grabient_ops.errors import StoreError
 from grabient_ops.pipeline.services import utc_now
+from grabient_ops.providers.gate import gated
 from grabient_ops.store import leases
 from grabient_ops.store.engine import Store
 
@@ -181,7 +182,7 @@ class LeasedTenure(Tenure):
     @override
     def guard(self, connection: Connection) -> None:
         """Keep the right to work until the transaction ends, or end this worker."""
-        if not leases.hold(connection, self.id, self._lease_s):
+        if not leases.hold(connection, self.id):
             self._lost.set()
             self._on_change()
             raise WorkerEndedError
@@ -200,13 +201,17 @@ class LeasedTenure(Tenure):
     @contextmanager
     @override
     def creating(self) -> Iterator[None]:
-        """Wait until the lease is certainly held, too."""
+        """Wait until the lease is certainly held, too: now, and whenever bytes are to be sent."""
         with super().creating():
-            while _clock() >= self._certain_until:
-                # The database is not to be reached, or this process was stopped for a while.
-                if self.is_lost or self._ended.wait(_RECHECK_S):
-                    raise WorkerEndedError
-            yield
+            self._wait_for_certainty()
+            with gated(self._wait_for_certainty):
+                yield
+
+    def _wait_for_certainty(self) -> None:
+        while _clock() >= self._certain_until:
+            # The database is not to be reached, or this process was stopped for a while.
+            if self.is_lost or self._ended.wait(_RECHECK_S):
+                raise WorkerEndedError
 
     def _keep_renewing(self) -> None:
         while not self._ended.wait(self._lease_s / _RENEWALS) and not self.is_lost:
@@ -231,7 +236,8 @@ class LeasedTenure(Tenure):
             with self._store.write() as connection:
                 self.guard(connection)
                 gone = leases.take_away(connection, ended, silent)
-            log.warning("workers are gone", workers=gone)
+            if gone:
+                log.warning("workers are gone", workers=gone)
             seen = [lease for lease in seen if lease.id not in gone]
         before, self._members = self._members, tuple(lease.id for lease in seen)
         if self._members != before:

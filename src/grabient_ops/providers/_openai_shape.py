@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, assert_never
+from weakref import finalize
 
 from grabient_ops.errors import InvalidRequestError
 from grabient_ops.providers import _wire
@@ -63,6 +64,7 @@ class OpenAIShape:
     ) -> None:
         self.name: ProviderName = name
         self._client = client
+        finalize(self, client.close)  # an SDK closes only HTTP clients of its own making
         self._edge = edge
         self._timeout = timeout
         self._first_page = first_page

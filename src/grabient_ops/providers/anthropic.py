@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, assert_never
 from urllib.parse import urljoin, urlsplit
+from weakref import finalize
 
 import httpx2
-from anthropic import Anthropic, AnthropicError, Timeout
+from anthropic import Anthropic, AnthropicError, DefaultHttpxClient, Timeout
 
 from grabient_ops.errors import InvalidRequestError, ProviderError
 from grabient_ops.providers import _wire
@@ -24,6 +25,7 @@ from grabient_ops.providers.base import (
     Submission,
 )
 from grabient_ops.providers.catalog import Model, PictureForm
+from grabient_ops.providers.gate import through_gate
 
 VERSION = "2023-06-01"
 """The last API version that knows `temperature`; the SDK's own removed it (SDK 2.12)."""
@@ -40,6 +42,7 @@ def connect(api_key: str, base_url: str | None) -> "AnthropicBatches":
         max_retries=0,
         timeout=_timeout(_wire.POLL_S),
         default_headers={"anthropic-version": VERSION},
+        http_client=DefaultHttpxClient(event_hooks={"request": [through_gate]}),
     )
     edge = Edge("anthropic", api_key, (AnthropicError, httpx2.HTTPError, httpx2.InvalidURL))
     return AnthropicBatches(client, edge)
@@ -54,6 +57,7 @@ class AnthropicBatches:
     def __init__(self, client: Anthropic, edge: Edge) -> None:
         self._client = client
         self._edge = edge
+        finalize(self, client.close)  # an SDK closes only HTTP clients of its own making
 
     def encoder(
         self,

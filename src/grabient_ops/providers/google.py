@@ -38,6 +38,7 @@ from grabient_ops.providers.base import (
     Submission,
 )
 from grabient_ops.providers.catalog import Model, PictureForm
+from grabient_ops.providers.gate import through_gate
 
 _HOST = "https://generativelanguage.googleapis.com"
 _VERSION = "v1"
@@ -63,7 +64,7 @@ def connect(api_key: str, base_url: str | None) -> "GeminiBatches":
         base_url=f"{root}/{_VERSION}/",
         headers={"x-goog-api-key": api_key},
         timeout=httpx2.Timeout(_wire.POLL_S, connect=_wire.CONNECT_S),
-        event_hooks={"request": [_connect_soon]},
+        event_hooks={"request": [_connect_soon, through_gate]},
     )
     options = HttpOptions(
         base_url=root,
@@ -87,7 +88,7 @@ class GeminiBatches:
         self._client = client  # kept: a client closes its connections when it is collected
         self._http = http
         self._edge = edge
-        finalize(self, http.close)  # the SDK closes only clients of its own making
+        finalize(self, http.close)  # an SDK closes only HTTP clients of its own making
 
     def encoder(
         self,

@@ -15,7 +15,10 @@ from grabient_ops.store.locks import lock
 from grabient_ops.store.tables import workers
 
 _CLOCK = sa.func.date_part("epoch", sa.func.clock_timestamp())
-_IDLE = "idle_in_transaction_session_timeout"
+_LONGEST_NAME = 63
+_sessions = sa.table(
+    "pg_stat_activity", sa.column("pid"), sa.column("application_name"), sa.column("datname")
+)
 
 
 class Lease(NamedTuple):
@@ -54,7 +57,8 @@ def join(
 def renew(connection: Connection, worker_id: str, lease_s: float) -> bool:
     """Prolong a lease; False when it has been taken away."""
     mine = sa.update(workers).where(workers.c.id == worker_id)
-    return bool(connection.execute(mine.values(expires_at=_CLOCK + lease_s)).rowcount)
+    renewal = mine.values(expires_at=_CLOCK + lease_s).returning(_named_after(worker_id))
+    return connection.execute(renewal).first() is not None
 
 
 def list_leases(connection: Connection) -> list[Lease]:
@@ -63,21 +67,16 @@ def list_leases(connection: Connection) -> list[Lease]:
     return [Lease(*row) for row in connection.execute(query.order_by(workers.c.number))]
 
 
-def hold(connection: Connection, worker_id: str, idle_s: float) -> bool:
-    """Have a worker's right last until the transaction ends; False when it has none.
-
-    A worker that is stopped in the middle holds up its successor for `idle_s` at most: then the
-    server ends the transaction.
-    """
-    timeout = sa.func.set_config(_IDLE, f"{idle_s * 1000:.0f}", sa.true())
-    query = sa.select(timeout).where(workers.c.id == worker_id)
+def hold(connection: Connection, worker_id: str) -> bool:
+    """Have a worker's right last until the transaction ends; False when it has none."""
+    query = sa.select(_named_after(worker_id)).where(workers.c.id == worker_id)
     return connection.execute(query.with_for_update(key_share=True)).first() is not None
 
 
 def take_away(connection: Connection, ended: Collection[str], silent: Collection[str]) -> list[str]:
     """End the right of workers; return of whom.
 
-    Those in the middle of a transaction are left for the next time.
+    Those in the middle of a transaction are left for the next time; who is silent loses it.
 
     Args:
         connection: an open transaction.
@@ -88,9 +87,25 @@ def take_away(connection: Connection, ended: Collection[str], silent: Collection
     query = sa.select(workers.c.id).where(sa.or_(workers.c.id.in_(ended), expired))
     found = list(connection.execute(query.with_for_update(skip_locked=True)).scalars())
     connection.execute(sa.delete(workers).where(workers.c.id.in_(found)))
+    in_the_middle = sa.select(sa.func.right(workers.c.id, _LONGEST_NAME)).where(expired)
+    connection.execute(
+        sa.select(sa.func.pg_terminate_backend(_sessions.c.pid)).where(
+            _sessions.c.application_name.in_(in_the_middle),
+            _sessions.c.datname == sa.func.current_database(),
+        )
+    )
     return found
 
 
 def leave(connection: Connection, worker_id: str) -> None:
     """Give up one's own right; others take over at once."""
     connection.execute(sa.delete(workers).where(workers.c.id == worker_id))
+
+
+def _named_after(worker_id: str) -> sa.Function[str]:
+    """Show all others whose transaction this is, until it ends.
+
+    A process that is stopped in the middle of one keeps what it has locked, for ever.
+    """
+    name = worker_id[-_LONGEST_NAME:]
+    return sa.func.set_config("application_name", name, sa.true())
