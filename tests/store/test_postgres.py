@@ -44,8 +44,8 @@ def test_who_is_stopped_in_a_transaction_holds_up_others_for_a_minute_at_most(
     show = sa.text("SHOW idle_in_transaction_session_timeout")
     with store.write() as connection:
         assert connection.execute(show).scalar() == "1min"
-    with store.read() as connection:
-        assert connection.execute(show).scalar() == "1min"
+    with store.read() as connection:  # may be a list that somebody reads page by page
+        assert connection.execute(show).scalar() == "0"
 
 
 def _in_thread(work: "threading.Thread") -> threading.Thread:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
-from typing import TYPE_CHECKING, Any
 
 import orjson
 import sqlalchemy as sa
@@ -12,10 +11,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from grabient_ops.bell import Bell
 from grabient_ops.errors import OutdatedError, StoreError
-from grabient_ops.store.locks import keep_schema, lock
-
-if TYPE_CHECKING:
-    from psycopg import Connection as PostgresConnection
+from grabient_ops.store.locks import begin_writing, lock
 
 SCHEMA_REVISION = "0005"
 """The newest file in `migrations/versions`; a test keeps them equal."""
@@ -24,10 +20,6 @@ READ_ONLY = "read_only"
 """Execution option of connections that `Store.read` opens."""
 
 _SQLITE_PRAGMAS = ("busy_timeout=30000", "foreign_keys=ON", "journal_mode=WAL", "synchronous=FULL")
-IDLE_S = 60
-"""After a silence of so many seconds a transaction, and what it has locked, is lost: else Ctrl-Z
-in the wrong moment would stop all workers."""
-
 POSTGRES_ARGS = {
     "connect_timeout": 10, "application_name": "grabient-ops",
     "keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3,
@@ -76,7 +68,7 @@ class Store:
         PostgreSQL only what it locks cannot (`store.locks`, `store.batches.load_batch`).
         """
         with _explained(self.url), self._engine.begin() as connection:
-            keep_schema(connection)
+            begin_writing(connection)
             _refuse_other_schema(connection)
             self._guard(connection)
             yield connection
@@ -111,28 +103,17 @@ def _make_engine(url: str) -> Engine:
         parsed = sa.engine.make_url(url)
         if parsed.get_backend_name() == "sqlite":
             return _make_sqlite_engine(parsed)
-        return _make_postgres_engine(parsed)
+        return sa.create_engine(
+            parsed,
+            isolation_level="READ COMMITTED",
+            pool_pre_ping=True,
+            max_overflow=40,
+            json_serializer=_to_json,
+            connect_args=POSTGRES_ARGS,
+        )
     except (sa.exc.ArgumentError, ImportError) as error:
         message = "GRABIENT_OPS_DATABASE_URL names no database that can be used here"
         raise StoreError(f"{message}; write one such as postgresql+psycopg://host/db") from error
-
-
-def _make_postgres_engine(url: sa.URL) -> Engine:
-    engine = sa.create_engine(
-        url,
-        isolation_level="READ COMMITTED",
-        pool_pre_ping=True,
-        max_overflow=40,
-        json_serializer=_to_json,
-        connect_args=POSTGRES_ARGS,
-    )
-    sa.event.listen(engine, "connect", _prepare_postgres)
-    return engine
-
-
-def _prepare_postgres(connection: "PostgresConnection[Any]", _record: object) -> None:
-    connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_S}s'".encode())
-    connection.commit()  # the pool rolls back
 
 
 def _make_sqlite_engine(url: sa.URL) -> Engine:

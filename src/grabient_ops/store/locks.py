@@ -14,6 +14,7 @@ _NUMBERS: dict[Decision, int] = {
     "workers": 5,
     "creations": 6,
 }
+_SILENCE = "60s"
 _SPACE = 0x67726162  # "grab": apart from the advisory locks of others in the same database
 
 
@@ -27,8 +28,13 @@ def lock(connection: Connection, decision: Decision) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SPACE, number)))
 
 
-def keep_schema(connection: Connection) -> None:
-    """Have a migration, which locks "schema", wait until the transaction ends."""
+def begin_writing(connection: Connection) -> None:
+    """Have a migration, which locks "schema", wait until the transaction ends.
+
+    It also ends after `_SILENCE` without a word: a process that is stopped in the middle (Ctrl-Z)
+    must not keep for ever what it has locked.
+    """
     if connection.dialect.name == "postgresql":
-        number = _NUMBERS["schema"]
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock_shared(_SPACE, number)))
+        kept = sa.func.pg_advisory_xact_lock_shared(_SPACE, _NUMBERS["schema"])
+        timed = sa.func.set_config("idle_in_transaction_session_timeout", _SILENCE, sa.true())
+        connection.execute(sa.select(kept, timed))
