@@ -46,7 +46,7 @@ class Sandbox:
     def call(self, path: str, content: object = None) -> dict[str, Any]:
         """GET a path of the sandbox's own, or POST to it."""
         data = None if content is None else json.dumps(content).encode()
-        with urllib.request.urlopen(self.url + path, data, timeout=30) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(self.url + path, data, timeout=60) as answer:  # noqa: S310 - loopback
             answered: dict[str, Any] = json.load(answer)
         return answered
 
@@ -58,7 +58,7 @@ class Sandbox:
     def stop(self) -> str:
         """End it politely and return what it had written to stderr."""
         self.process.terminate()
-        return self.process.communicate(timeout=10)[1]
+        return self.process.communicate(timeout=60)[1]
 
 
 def start_sandbox(*options: str, latency_s: float = 0.1, seed: int = 7) -> Sandbox:

@@ -18,7 +18,7 @@ import psycopg
 SERVER_VARIABLE = "TEST_POSTGRESQL"
 """Names the folder of the server that `store_url` makes databases on; unset for SQLite."""
 
-_PATIENCE_S = 30.0
+_PATIENCE_S = 60.0
 _databases: dict[Path, str] = {}
 _spare: list[str] = []
 _HANG_UP_ON = """

@@ -168,7 +168,7 @@ def _stop_beyond_its_lease(fleet: Fleet, victim: int, pause_s: float) -> bool:
     until(is_followed)
     time.sleep(pause_s)
     fleet.send(victim, signal.SIGCONT)
-    has_ended = fleet.workers[victim].wait(30) == 1
+    has_ended = fleet.workers[victim].wait(60) == 1
     fleet.start(victim)
     return has_ended
 

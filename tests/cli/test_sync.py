@@ -153,7 +153,7 @@ def test_a_follower_brings_changes_into_the_warehouse_and_ends_politely(
         changed = "SELECT 1 FROM palette_tags WHERE CAST(tags AS TEXT) LIKE '%%new mood%%'"
         _until(lambda: home.rows(changed))
         follower.send_signal(signal.SIGTERM)
-        out, errors = follower.communicate(timeout=20)
+        out, errors = follower.communicate(timeout=60)
     finally:
         if follower.poll() is None:
             kill_hard(follower)
@@ -184,7 +184,7 @@ def test_interrupted_while_it_waits_it_exits_130(
         _until((home.path / "lake" / "manifest.json").exists)
         deployment.commit(insert("palettes", {"seed": SEEDS[0]}))
         follower.send_signal(signal.SIGINT)
-        follower.communicate(timeout=20)
+        follower.communicate(timeout=60)
     except subprocess.TimeoutExpired:
         kill_hard(follower)
     assert follower.returncode == 130

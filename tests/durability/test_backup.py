@@ -20,7 +20,7 @@ from benchmarks.torture_oracle import find_faults
 from grabient_ops.errors import InputError, StoreError
 from grabient_ops.store.backup import copy_sqlite
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(240)
 PALETTES = 6
 _MODELS = 10
 _UNSENT = "SELECT count(*) FROM batches WHERE provider_batch_id IS NULL"

@@ -62,7 +62,7 @@ def test_spending_never_passes_the_budget_and_goes_on_when_it_is_raised(
     _assert_finished(home)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_who_follows_a_worker_is_told_when_only_money_is_missing(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -78,7 +78,7 @@ def test_who_follows_a_worker_is_told_when_only_money_is_missing(
     assert sandbox.ledger()["batches"] == []
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_without_faults_the_books_are_the_bill(
     sandbox_starter: "SandboxStarter", tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ ROWS = 6_000
 COLUMNS = "seed, provider, model, run_number, prompt_version, attempt, source_id, response, error"
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(240)
 def test_an_import_survives_kills_without_loss_or_repetition(tmp_path: Path) -> None:
     rows = [
         tag_row(number, seed=SEEDS[number % 6], run_number=number // 24 + 1)

@@ -49,7 +49,7 @@ def _home(tmp_path: Path, sandbox: Sandbox, palettes: int, **env: str) -> Home:
 
 
 def _until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -67,7 +67,7 @@ def _answers(home: Home) -> int:
 def test_a_cancel_keeps_what_was_finished_and_nothing_is_asked_again(
     started: Callable[[float], Sandbox], tmp_path: Path, processes: list[subprocess.Popen[str]]
 ) -> None:
-    sandbox = started(6.0)
+    sandbox = started(40.0)
     home = _home(tmp_path, sandbox, 10)
     worker = home.start(*TAG_GROQ, "--wait")
     processes.append(worker)
@@ -75,7 +75,7 @@ def test_a_cancel_keeps_what_was_finished_and_nothing_is_asked_again(
     _until(lambda: home.rows("SELECT 1 FROM batches WHERE live_completed > 0"))
     [(batch_id, workflow_id)] = home.rows("SELECT id, workflow_id FROM batches")
     home.run("workflows", "cancel", workflow_id)
-    _, errors = worker.communicate(timeout=20)
+    _, errors = worker.communicate(timeout=60)
     assert worker.returncode == 0, errors
 
     [run] = home.json("status")["runs"]
@@ -113,7 +113,7 @@ def test_one_worker_at_a_time_reaches_the_target_without_further_commands(
     _until(lambda: not home.rows("SELECT 1 FROM batches WHERE ended_at IS NULL"))
 
     worker.send_signal(signal.SIGTERM)
-    told, errors = worker.communicate(timeout=10)
+    told, errors = worker.communicate(timeout=60)
     assert json.loads(told) == {"home": str(home.path), "pid": worker.pid}
     assert worker.returncode == 0
     assert errors.splitlines()[-1].startswith("stopped; 0 batches go on")
@@ -128,7 +128,7 @@ def test_interrupted_it_exits_130_and_the_next_start_goes_on(
     processes.append(worker)
     _until(lambda: _waiting(home))
     worker.send_signal(signal.SIGINT)
-    _, errors = worker.communicate(timeout=10)
+    _, errors = worker.communicate(timeout=60)
 
     assert worker.returncode == 130
     assert "stopped; 1 batches go on at the providers, the next start collects them" in errors
@@ -163,7 +163,7 @@ def test_providers_that_cannot_work_are_named_and_do_not_hold_up_the_others(
     assert sandbox.ledger()["requests_billed"] == _answers(mended)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_who_follows_a_worker_is_told_which_models_could_not_go_on(
     started: Callable[[float], Sandbox], tmp_path: Path, processes: list[subprocess.Popen[str]]
 ) -> None:

@@ -131,7 +131,7 @@ def test_a_worker_whose_store_was_migrated_ends_and_a_new_one_finishes(
     until(lambda: _under_way(sandbox))
 
     _migrate(home, "9999")
-    _, said = old.communicate(timeout=30)
+    _, said = old.communicate(timeout=60)
 
     assert old.returncode == 1
     assert "error: another release has migrated the store" in said
@@ -164,7 +164,7 @@ def test_workers_of_two_releases_work_side_by_side_whoever_ends(
     fleet.workers[2] = start(fleet.home("machine-2"), _NEXT)
     until(lambda: fleet.executor(2))
     fleet.send(1, signal.SIGTERM)
-    assert fleet.workers.pop(1).wait(30) == 0
+    assert fleet.workers.pop(1).wait(60) == 0
 
     until(fleet.is_done)
     assert find_faults(fleet) == []

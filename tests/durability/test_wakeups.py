@@ -14,7 +14,7 @@ from benchmarks.fleet import Fleet, until
 from benchmarks.postgres import Server
 from grabient_ops.analytics.manifest import read_manifest
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 PROMPT_S = 30.0
 """Far below an hour; on a quiet machine it is a tenth of a second."""
@@ -84,7 +84,7 @@ def test_workers_take_up_what_another_process_asks_for_and_finish_it(
     until(lambda: fleet.rows("SELECT 1 FROM batches LIMIT 1"))
     [(seconds,)] = fleet.rows(_LAG)  # from the commit of `tag` to the planner's
     assert seconds < PROMPT_S
-    until(fleet.is_done, 30)
+    until(fleet.is_done, 60)
     assert fleet.rows("SELECT count(*) FROM palette_tags") == [(2,)]
 
 

@@ -69,7 +69,7 @@ def test_a_worker_that_is_told_to_end_hands_its_work_over_at_once(fleet: Fleet) 
     until(lambda: fleet.executor(2))
 
     fleet.send(1, signal.SIGTERM)
-    assert fleet.workers[1].wait(30) == 0
+    assert fleet.workers[1].wait(60) == 0
     until(lambda: not fleet.work_of(leaving))
     _finished(fleet)
 
@@ -87,7 +87,7 @@ def test_a_worker_that_was_stopped_for_long_ends_without_having_done_anything(
     until(lambda: not fleet.executor(1) and not fleet.work_of(sleeper))
     fleet.send(1, signal.SIGCONT)
 
-    assert fleet.workers[1].wait(20) == 1
+    assert fleet.workers[1].wait(60) == 1
     _finished(fleet)
 
 

@@ -30,7 +30,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(
 
 
 def _wait_for(bucket: "Bucket", puts: int) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while len(bucket.puts) < puts:
         assert time.monotonic() < deadline
         time.sleep(0.001)

@@ -60,8 +60,8 @@ def _states(lab: "Lab") -> dict[str, int]:
 
 
 def _for_a_while(provider: "FakeProvider", act: Callable[[], object]) -> Callable[[], None]:
-    """What to do at every tick; a provider that would keep everybody waiting ends after 30 s."""
-    deadline = time.monotonic() + 30
+    """What to do at every tick; a provider that would keep everybody waiting ends after a minute."""
+    deadline = time.monotonic() + 60
 
     def tick() -> None:
         if time.monotonic() > deadline:

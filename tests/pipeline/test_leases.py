@@ -21,7 +21,7 @@ from grabient_ops.store.engine import Store, open_store
 from grabient_ops.store.leases import list_leases
 from grabient_ops.store.notes import get_note, set_note
 
-LEASE_S = 1.0
+LEASE_S = 1.5
 
 
 @pytest.fixture
@@ -57,13 +57,13 @@ def test_the_first_worker_leads_and_then_the_next(store: Store, tmp_path: Path) 
         assert (first.leads, second.leads) == (True, False)
 
         first.end(0)
-        until(lambda: second.leads, 5)
+        until(lambda: second.leads, 60)
 
 
 def test_every_batch_is_the_share_of_exactly_one_worker(store: Store, tmp_path: Path) -> None:
     with ExitStack() as stack:
         workers = [_begun(stack, LeasedTenure(store, LEASE_S, tmp_path)) for _ in range(3)]
-        until(lambda: all(len(worker.members) == 3 for worker in workers), 5)
+        until(lambda: all(len(worker.members) == 3 for worker in workers), 60)
         shares = [sum(worker.is_mine(f"batch{n}") for n in range(300)) for worker in workers]
 
     assert sum(shares) == 300
@@ -74,7 +74,7 @@ def test_a_silent_worker_can_write_nothing_more(store: Store, tmp_path: Path) ->
     with ExitStack() as stack:
         silent = _begun(stack, _Silent(store, LEASE_S, tmp_path))
         _begun(stack, LeasedTenure(store, LEASE_S, tmp_path))
-        until(lambda: silent.id not in _members(store), 10)
+        until(lambda: silent.id not in _members(store), 60)
 
         with pytest.raises(WorkerEndedError), store.guarded(silent.guard).write() as connection:
             set_note(connection, "demo", "by the dead")
@@ -117,7 +117,7 @@ def test_a_worker_stopped_in_a_transaction_loses_that_first(
         _begun(stack, LeasedTenure(store, LEASE_S, tmp_path))
 
         with pytest.raises((StoreError, psycopg.OperationalError)):
-            work(store, silent, lambda: until(lambda: silent.id not in _members(store), 10))
+            work(store, silent, lambda: until(lambda: silent.id not in _members(store), 60))
 
         with store.read() as connection:
             assert get_note(connection, "demo") is None
@@ -158,7 +158,7 @@ def test_nothing_is_created_while_the_lease_is_in_doubt(store: Store, tmp_path: 
         assert created == []
 
         silent._renew()  # it is heard of again before anybody has taken over
-        thread.join(5)
+        thread.join(60)
         assert created == [None]
 
 
@@ -192,10 +192,10 @@ def test_a_worker_that_ends_waits_for_the_creation_in_hand_and_begins_no_other()
 
     thread = threading.Thread(target=create)
     thread.start()
-    inside.wait(5)
+    inside.wait(60)
     tenure.end(5)
     order.append("ended")
-    thread.join(5)
+    thread.join(60)
 
     assert order == ["created", "ended"]
     with pytest.raises(WorkerEndedError), tenure.creating():
@@ -223,7 +223,7 @@ def test_a_failure_of_any_kind_does_not_end_the_renewals(
     monkeypatch.setattr(store_leases, "renew", fail_once)
     with ExitStack() as stack:
         tenure = _begun(stack, LeasedTenure(store, LEASE_S, tmp_path))
-        until(lambda: not failures, 20)
+        until(lambda: not failures, 60)
         time.sleep(LEASE_S)
 
         with tenure.creating():

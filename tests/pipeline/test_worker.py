@@ -51,7 +51,7 @@ def _work(lab: "Lab", on_tick: Callable[[], None] | None = None) -> Standstill |
 
 def _for_a_while(act: Callable[[], None], provider: "FakeProvider") -> Callable[[], None]:
     """What to do at every tick; a provider that would keep everybody waiting ends after 30 s."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
 
     def tick() -> None:
         if time.monotonic() > deadline:
@@ -444,7 +444,7 @@ def test_a_workflow_whose_start_failed_is_started_again(
 
 
 def _within_half_a_minute(worker: Worker) -> Callable[[], None]:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
 
     def tick() -> None:
         if time.monotonic() > deadline:

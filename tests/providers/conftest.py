@@ -247,7 +247,7 @@ class Lab:
 
     def _call(self, path: str, content: object = None) -> Json:
         data = None if content is None else json.dumps(content).encode()
-        with urlopen(self.url + path, data, timeout=10) as answer:  # noqa: S310 - loopback
+        with urlopen(self.url + path, data, timeout=60) as answer:  # noqa: S310 - loopback
             answered: Json = json.load(answer)
         return answered
 
@@ -262,7 +262,7 @@ def lab_server() -> Iterator[Lab]:
     yield lab
     lab.clients.clear()
     process.terminate()
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ class Driver(ABC):
 
     def finish(self, batch_id: str) -> str:
         """Wait for the end and return the last word."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not self.ended(batch_id):
             assert time.monotonic() < deadline, self.state(batch_id)
             time.sleep(0.01)

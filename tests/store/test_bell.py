@@ -18,7 +18,7 @@ from grabient_ops.bell import Bell
 from grabient_ops.store.changes import announce
 from grabient_ops.store.engine import Store, open_store
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 _LISTENERS = """
 SELECT pid FROM pg_stat_activity WHERE application_name = 'grabient-ops bell' AND datname = %s"""
 NOW = datetime(2026, 11, 22, tzinfo=UTC)

@@ -131,7 +131,7 @@ def test_processes_that_open_a_fresh_home_at_once_all_succeed(url: str) -> None:
         )
         for name in "abc"
     ]  # fmt: skip
-    errors = [writer.communicate("go\n", timeout=30)[1] for writer in writers]
+    errors = [writer.communicate("go\n", timeout=60)[1] for writer in writers]
 
     assert errors == ["", "", ""]
     with open_store(url).read() as connection:

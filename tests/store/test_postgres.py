@@ -22,7 +22,7 @@ from grabient_ops.store.notes import get_note, set_note
 if TYPE_CHECKING:
     from tests.store.conftest import Shelf
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")

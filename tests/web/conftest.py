@@ -251,7 +251,7 @@ class Served:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(listener,))
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
 
     def _run(self, listener: socket.socket) -> None:
         async def serve() -> None:
@@ -265,7 +265,7 @@ class Served:
     def open(self, path: str, **headers: str) -> HTTPResponse:
         """Ask for something."""
         request = urllib.request.Request(self.url + path, headers=headers)  # noqa: S310 - loopback
-        response: HTTPResponse = urllib.request.urlopen(request, timeout=10)  # noqa: S310 - loopback
+        response: HTTPResponse = urllib.request.urlopen(request, timeout=60)  # noqa: S310 - loopback
         return response
 
     def get(self, path: str, **headers: str) -> str:
@@ -296,7 +296,7 @@ class Served:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self.web.hub.close)
             self._server.should_exit = True
-            self._thread.join(10)
+            self._thread.join(60)
 
 
 @pytest.fixture
@@ -362,7 +362,7 @@ def get_error() -> Callable[..., tuple[int, str]]:
     def get(url: str, **headers: str) -> tuple[int, str]:
         request = urllib.request.Request(url, headers=headers)  # noqa: S310 - loopback
         with pytest.raises(urllib.error.HTTPError) as caught:
-            urllib.request.urlopen(request, timeout=10)  # noqa: S310 - loopback
+            urllib.request.urlopen(request, timeout=60)  # noqa: S310 - loopback
         with caught.value as response:
             return response.code, response.read().decode()
 

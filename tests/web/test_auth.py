@@ -469,7 +469,7 @@ def _follow(served: "Served", cookie: str) -> Iterator[str]:
     import urllib.request
 
     request = urllib.request.Request(f"{served.url}/live", headers={"cookie": cookie})  # noqa: S310 - loopback
-    with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310 - loopback
+    with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310 - loopback
         for line in response:
             yield line.decode()
 

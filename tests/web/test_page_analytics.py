@@ -27,7 +27,7 @@ _FAILURE = 'class="failure"'
 
 def read(served: Served, address: str) -> str:
     """Return a page once the warehouse has answered."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while "Loading" in (page := served.get(address)):
         assert time.monotonic() < deadline, address
         time.sleep(0.05)

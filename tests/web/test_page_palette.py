@@ -28,7 +28,7 @@ def _address(seed: str = SEED) -> str:
 
 def _settled(served: "Served", address: str) -> str:
     """Return a page once its slow panels have come."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while "Loading" in (page := served.get(address)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert "Loading" not in page

@@ -22,7 +22,7 @@ def _tiles(page: str) -> list[str]:
 
 def _tagged(served: "Served", address: str) -> str:
     """Return a page once the warehouse has answered."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while "Loading" in (page := served.get(address)) and time.monotonic() < deadline:
         time.sleep(0.05)
     return page

@@ -14,7 +14,7 @@ _TEXTS = ("blue calm ocean waves", "brown cozy autumn forest", "pink electric ne
 
 def _search(served: "Served", text: str) -> str:
     """Return the page once the search has come to its end."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     address = f"/search?q={quote(text)}"
     while "Loading" in (page := served.get(address)) and time.monotonic() < deadline:
         time.sleep(0.05)

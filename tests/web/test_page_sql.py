@@ -35,7 +35,7 @@ def ask(served: Served, sql: str, path: str = "/sql", **headers: str) -> HTTPRes
         urlencode({"sql": sql}).encode(),
         {"sec-fetch-site": "same-origin", **headers},
     )
-    response: HTTPResponse = urllib.request.urlopen(request, timeout=30)  # noqa: S310 - loopback
+    response: HTTPResponse = urllib.request.urlopen(request, timeout=60)  # noqa: S310 - loopback
     return response
 
 

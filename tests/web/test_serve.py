@@ -25,7 +25,7 @@ from grabient_ops.web.server import listen
 if TYPE_CHECKING:
     from tests.web.conftest import Viewer
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 Starter = Callable[..., "Process"]
 
 
@@ -41,7 +41,7 @@ class Process:
         self.url: str = json.loads(line)["url"]
 
     def get(self, path: str = "/") -> str:
-        with urllib.request.urlopen(self.url + path, timeout=10) as response:  # noqa: S310 - loopback
+        with urllib.request.urlopen(self.url + path, timeout=60) as response:  # noqa: S310 - loopback
             text: str = response.read().decode()
         return text
 

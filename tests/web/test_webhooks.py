@@ -243,7 +243,7 @@ def test_a_batch_is_collected_long_before_its_next_poll(
         _wait_until(lambda: home.rows("SELECT count(*) FROM palette_tags") == [(4,)])
     finally:
         server.terminate()
-        server.communicate(timeout=20)
+        server.communicate(timeout=60)
 
     assert len(sandbox.ledger()["batches"]) == 2
 

@@ -35,6 +35,7 @@ LEASE_S = 15.0
 _CERTAIN = 0.8
 _RENEWALS = 10
 _RECHECK_S = 0.05
+_LAST_RENEWAL_S = 5.0
 
 
 class WorkerEndedError(BaseException):
@@ -138,6 +139,7 @@ class LeasedTenure(Tenure):
         self._ended = threading.Event()
         self._seen: dict[str, tuple[float, float]] = {}
         self._looked_at = 0.0
+        self._renewing = threading.Thread(target=self._keep_renewing, name="lease", daemon=True)
 
     @property
     @override
@@ -170,7 +172,7 @@ class LeasedTenure(Tenure):
             )
         self._renew()
         self._sweep()
-        threading.Thread(target=self._keep_renewing, name="lease", daemon=True).start()
+        self._renewing.start()
 
     @override
     def find_dead(self, executors: Collection[str]) -> list[str]:
@@ -192,6 +194,8 @@ class LeasedTenure(Tenure):
         """End as the only worker does, and have the others take over at once."""
         super().end(patience_s)
         self._ended.set()
+        if self._renewing.is_alive():
+            self._renewing.join(_LAST_RENEWAL_S)
         with suppress(StoreError), self._store.write() as connection:
             leases.leave(connection, self.id)
         shutil.rmtree(self._spool / self.id, ignore_errors=True)

@@ -291,7 +291,7 @@ def _do_something(home: "Home", chance: random.Random, step: int) -> None:
     home.refine(*rows)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_killed_at_any_instant_the_next_refresh_is_whole(home: "Home") -> None:
     chance = random.Random(2026)
     processes = multiprocessing.get_context("forkserver")

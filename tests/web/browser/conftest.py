@@ -25,7 +25,7 @@ from grabient_ops.store.palettes import NewPalette
 from grabient_ops.store.palettes import add_palettes as add_to_store
 
 _USUAL = re.compile(r"net::ERR_|htmx:sse:error|status of (401|429)")
-_PATIENCE_S = 20.0
+_PATIENCE_S = 60.0
 expect.set_options(timeout=_PATIENCE_S * 1000)
 
 
