@@ -60,7 +60,7 @@ def _states(lab: "Lab") -> dict[str, int]:
 
 
 def _for_a_while(provider: "FakeProvider", act: Callable[[], object]) -> Callable[[], None]:
-    """What to do at every tick; a provider that would keep everybody waiting ends after a minute."""
+    """What to do at every tick; a provider that keeps all waiting ends after a minute."""
     deadline = time.monotonic() + 60
 
     def tick() -> None:
