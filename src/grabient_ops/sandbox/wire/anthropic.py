@@ -19,7 +19,9 @@ from grabient_ops.sandbox.intake import survey
 from grabient_ops.sandbox.lifecycle import Stage, tally
 from grabient_ops.sandbox.multipart import spool
 from grabient_ops.sandbox.state import Batch
+from grabient_ops.sandbox.wire.anthropic_pages import listing, page_of
 from grabient_ops.sandbox.wire.messages import MessagesDialect
+from grabient_ops.sandbox.wire.models import AnthropicModels
 
 _PROVIDER = "anthropic"
 _VERSIONS = frozenset({"2023-01-01", "2023-06-01", "2026-10-21"})
@@ -35,7 +37,7 @@ _KINDS = {
 
 
 class AnthropicWire:
-    """`/v1/messages/batches`."""
+    """`/v1/messages/batches` and `/v1/models`."""
 
     def __init__(self, core: Core) -> None:
         self.core = core
@@ -50,7 +52,7 @@ class AnthropicWire:
             ("DELETE", base + "/{id}", self.delete),
             ("POST", base + "/{id}/cancel", self.cancel),
             ("GET", base + "/{id}/results", self.results),
-            ("GET", "/v1/models", self.models),
+            *AnthropicModels().calls(),
         ]
         return [Route(path, call, methods=[method]) for method, path, call in table]
 
@@ -90,23 +92,10 @@ class AnthropicWire:
 
     async def list_batches(self, request: Request) -> Response:
         """Newest first; `after_id` goes to older ones, `before_id` to newer ones."""
-        query = request.query_params
-        limit = query.get("limit", "20")
-        if not limit.isdecimal() or not 1 <= int(limit) <= 1000:
-            raise ApiError(400, "limit: Input should be between 1 and 1000")
-        batches = self.core.listed(_PROVIDER)
-        if "before_id" in query:
-            newer = batches[: _place(batches, query["before_id"])]
-            page, more = newer[-int(limit) :], len(newer) > int(limit)
-        else:
-            start = _place(batches, query["after_id"]) + 1 if "after_id" in query else 0
-            page = batches[start : start + int(limit)]
-            more = start + len(page) < len(batches)
-        data = [self._batch_object(batch, request) for batch in page]
-        ends = {"first_id": page[0].id, "last_id": page[-1].id} if page else {}
-        return json_response(
-            {"data": data, "has_more": more, "first_id": None, "last_id": None} | ends
-        )
+        batches = {batch.id: batch for batch in self.core.listed(_PROVIDER)}
+        page, more = page_of(request, list(batches))
+        data = [self._batch_object(batches[batch_id], request) for batch_id in page]
+        return json_response(listing(data, more=more))
 
     async def retrieve(self, request: Request) -> Response:
         """Say where the batch is."""
@@ -132,13 +121,6 @@ class AnthropicWire:
             raise ApiError(404, "The results of this batch are not available yet.")
         dialect = MessagesDialect(batch.sent["version"])
         return await download(self.core, batch, dialect, "all")
-
-    async def models(self, _: Request) -> Response:
-        """Some models; others of the same family are accepted too."""
-        fields = {"type": "model", "created_at": "2026-01-01T00:00:00Z"}
-        data = [fields | {"id": name, "display_name": name} for name in limits.KNOWN[_PROVIDER]]
-        ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]}
-        return json_response({"data": data, "has_more": False} | ends)
 
     def state_word(self, batch: Batch) -> str:
         """The provider's own word for where the batch is."""
@@ -236,13 +218,6 @@ def _check_entry(number: int, entry: object) -> None:
         )
     if not isinstance(entry["params"], dict):
         raise ApiError(400, f"{where}.params: Input should be an object")
-
-
-def _place(batches: list[Batch], batch_id: str) -> int:
-    places = [n for n, batch in enumerate(batches) if batch.id == batch_id]
-    if not places:
-        raise ApiError(400, f"Message batch {batch_id} not found.")
-    return places[0]
 
 
 def _rfc3339(unix: float, days: int = 0) -> str:

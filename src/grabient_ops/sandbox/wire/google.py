@@ -19,6 +19,7 @@ from grabient_ops.sandbox.lifecycle import Progress, Stage, tally
 from grabient_ops.sandbox.state import Batch
 from grabient_ops.sandbox.wire.gemini_files import PROVIDER, GeminiFiles, page_of, timestamp
 from grabient_ops.sandbox.wire.gemini_lines import GeminiDialect, camel
+from grabient_ops.sandbox.wire.models import GeminiModels
 
 _DIALECT = GeminiDialect()
 _STATES = {
@@ -56,13 +57,13 @@ class GoogleWire:
         """Everything that this wire answers; both API versions are the same."""
         calls: list[tuple[str, str, Callable[[Request], Any]]] = [
             ("POST", "/models/{model}:batchGenerateContent", self.create),
-            ("GET", "/models", self.models),
             ("GET", "/batches", self.list_batches),
             ("GET", "/batches/{id}", self.get),
             ("POST", "/batches/{id}:cancel", self.cancel),
             ("DELETE", "/batches/{id}", self.delete),
             ("GET", "/files/{id}:download", self.results),
             *self.files.calls(),
+            *GeminiModels().calls(),
         ]
         roots = ("/v1", "/v1beta")
         routes = [
@@ -152,15 +153,6 @@ class GoogleWire:
         if batch is None or not name.startswith("batch-") or not self._has_results(batch):
             raise ApiError(404, f"File files/{name} does not exist, or you may not read it.")
         return await download(self.core, batch, _DIALECT, "all")
-
-    async def models(self, _: Request) -> Response:
-        """Some models; others of the same family are accepted too."""
-        methods = ["generateContent", "batchGenerateContent"]
-        data = [
-            {"name": f"models/{name}", "displayName": name, "supportedGenerationMethods": methods}
-            for name in limits.KNOWN[PROVIDER]
-        ]
-        return json_response({"models": data})
 
     def state_word(self, batch: Batch) -> str:
         """The provider's own word for where the batch is."""

@@ -13,6 +13,7 @@ from grabient_ops.sandbox.intake import survey
 from grabient_ops.sandbox.lifecycle import Stage, tally
 from grabient_ops.sandbox.state import Batch
 from grabient_ops.sandbox.wire.chat import ENDPOINT, ChatDialect
+from grabient_ops.sandbox.wire.models import OpenAIModels
 from grabient_ops.sandbox.wire.openai_files import (
     Call,
     OpenAIFiles,
@@ -62,7 +63,7 @@ class OpenAIWire:
             ("GET", "/batches", self.list_batches),
             ("GET", "/batches/{id}", self.retrieve),
             ("POST", "/batches/{id}/cancel", self.cancel),
-            ("GET", "/models", self.models),
+            *OpenAIModels(self.provider).calls(),
             *self.files.calls(),
         ]
         return [Route(self.prefix + path, call, methods=[method]) for method, path, call in calls]
@@ -133,12 +134,6 @@ class OpenAIWire:
         if stage.ended:
             raise ApiError(409, f"Cannot cancel a batch with status '{_STATES[stage]}'.")
         return json_response(self._object(self.core.cancel(batch)))
-
-    async def models(self, _: Request) -> Response:
-        """Some models; others of the same family are accepted too."""
-        fields = {"object": "model", "created": 1_700_000_000, "owned_by": "sandbox"}
-        data = [fields | {"id": model} for model in limits.KNOWN[self.provider]]
-        return json_response({"object": "list", "data": data})
 
     def state_word(self, batch: Batch) -> str:
         """The provider's own word for where the batch is."""
