@@ -13,11 +13,11 @@ from starlette.routing import Route
 
 from grabient_ops.sandbox import limits
 from grabient_ops.sandbox.core import Core, Draft, new_id
-from grabient_ops.sandbox.download import download
 from grabient_ops.sandbox.http import ApiError, JsonObject, json_response
 from grabient_ops.sandbox.intake import survey
 from grabient_ops.sandbox.lifecycle import Stage, tally
 from grabient_ops.sandbox.multipart import spool
+from grabient_ops.sandbox.result_files import ResultFiles
 from grabient_ops.sandbox.state import Batch
 from grabient_ops.sandbox.wire.anthropic_pages import listing, page_of
 from grabient_ops.sandbox.wire.messages import MessagesDialect
@@ -41,6 +41,7 @@ class AnthropicWire:
 
     def __init__(self, core: Core) -> None:
         self.core = core
+        self._files = ResultFiles(core)
 
     def routes(self) -> list[Route]:
         """Everything that this wire answers."""
@@ -112,6 +113,7 @@ class AnthropicWire:
         if not self.core.progress(batch).stage.ended:
             raise ApiError(400, "Cannot delete a batch that is still in progress.")
         self.core.state.delete_batch(batch)
+        self._files.discard(batch, "all")
         return json_response({"id": batch.id, "type": "message_batch_deleted"})
 
     async def results(self, request: Request) -> Response:
@@ -120,7 +122,7 @@ class AnthropicWire:
         if not self.core.progress(batch).stage.ended:
             raise ApiError(404, "The results of this batch are not available yet.")
         dialect = MessagesDialect(batch.sent["version"])
-        return await download(self.core, batch, dialect, "all")
+        return await self._files.download(batch, dialect, "all")
 
     def state_word(self, batch: Batch) -> str:
         """The provider's own word for where the batch is."""
