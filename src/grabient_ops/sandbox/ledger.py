@@ -14,7 +14,13 @@ from grabient_ops.sandbox.state import Batch
 
 
 class Speaker(Protocol):
-    """The HTTP of somebody outside."""
+    """The HTTP of somebody outside.
+
+    Attributes:
+        id_header: which header of an answer carries its id; empty where none does.
+    """
+
+    id_header: str
 
     def routes(self) -> list[Route]:
         """Everything that it answers."""

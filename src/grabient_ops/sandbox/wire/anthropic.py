@@ -39,6 +39,8 @@ _KINDS = {
 class AnthropicWire:
     """`/v1/messages/batches` and `/v1/models`."""
 
+    id_header = "request-id"
+
     def __init__(self, core: Core) -> None:
         self.core = core
         self._files = ResultFiles(core)
@@ -139,12 +141,14 @@ class AnthropicWire:
     def refusal(self, error: ApiError) -> Response:
         """Put the provider's words around a refusal."""
         kind = error.kind or _KINDS.get(error.status, "api_error")
+        request_id = new_id("req_")
         content = {
             "type": "error",
             "error": {"type": kind, "message": error.message},
-            "request_id": new_id("req_"),
+            "request_id": request_id,
         }
-        return json_response(content, error.status, error.headers)
+        headers = {**error.headers, self.id_header: request_id}
+        return json_response(content, error.status, headers)
 
     def _batch(self, request: Request, *, polling: bool = False) -> Batch:
         batch_id = request.path_params["id"]
@@ -201,6 +205,8 @@ def _write_lines(body: Path, blob: Path) -> None:
     unknown = [name for name in content if name not in {"requests", "user_profile_id"}]
     if unknown:
         raise ApiError(400, f"{unknown[0]}: Extra inputs are not permitted")
+    if not content["requests"]:
+        raise ApiError(400, "requests: List should have at least 1 item after validation, not 0")
     with blob.open("wb") as file:
         for number, entry in enumerate(content["requests"]):
             _check_entry(number, entry)

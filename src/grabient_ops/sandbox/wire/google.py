@@ -53,6 +53,8 @@ _TYPE = "type.googleapis.com/google.ai.generativelanguage.v1main.GenerateContent
 class GoogleWire:
     """Gemini Developer API."""
 
+    id_header = ""
+
     def __init__(self, core: Core) -> None:
         self.core = core
         self.files = GeminiFiles(core)

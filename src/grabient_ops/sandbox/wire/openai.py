@@ -21,6 +21,7 @@ from grabient_ops.sandbox.wire.models import OpenAIModels
 from grabient_ops.sandbox.wire.openai_files import (
     Call,
     OpenAIFiles,
+    life_s,
     listing,
     page_of,
     result_id,
@@ -55,6 +56,8 @@ _DRAWN_PROBLEMS = {
 class OpenAIWire:
     """`/v1` of OpenAI, or `/openai/v1` of Groq."""
 
+    id_header = "x-request-id"
+
     def __init__(self, core: Core, provider: str, prefix: str) -> None:
         self.core = core
         self.provider = provider
@@ -77,7 +80,8 @@ class OpenAIWire:
         """Accept a batch; what is wrong with its file shows on a later retrieve."""
         content = await read_json(request)
         self._check_create(content)
-        file = self.files.find(content["input_file_id"])
+        life = life_s(content.get("output_expires_after"), "output_expires_after")
+        file = self.files.find_input(content["input_file_id"])
         batch_id = new_id("batch_")
         found = await run_in_threadpool(
             survey,
@@ -95,7 +99,11 @@ class OpenAIWire:
             model=found.model or "",
             input_file=file.id,
             survey=found,
-            sent={"metadata": content.get("metadata"), "window": content["completion_window"]},
+            sent={
+                "metadata": content.get("metadata"),
+                "window": content["completion_window"],
+                "life_s": life,
+            },
         )
         return json_response(await self._object(self.core.submit(draft, drawn)))
 

@@ -19,6 +19,7 @@ from grabient_ops.sandbox.state import Batch, StoredFile
 from grabient_ops.sandbox.wire.chat import ChatDialect
 
 _LIFE_S = 30 * 86_400
+_SHORTEST_LIFE_S = 3600
 _ENDINGS: dict[Part, str] = {"output": "-output", "errors": "-errors"}
 _NAMES: dict[Part, str] = {"output": "output", "errors": "error"}
 _RAN = frozenset({Stage.COMPLETED, Stage.EXPIRED, Stage.CANCELED})
@@ -78,12 +79,18 @@ class OpenAIFiles:
             raise ApiError(400, "The sandbox takes files of purpose 'batch' only.", param="purpose")
         if form.size > limits.MOST_BYTES[self.provider]:
             raise ApiError(413, f"The file holds {form.size} bytes, which is more than allowed.")
+        asked = {
+            name: form.fields[f"expires_after[{name}]"]
+            for name in ("anchor", "seconds")
+            if f"expires_after[{name}]" in form.fields
+        }
         return StoredFile(
             id=file_id,
             provider=self.provider,
             name=form.filename,
             size=form.size,
             created_at=time.time(),
+            note={"life_s": life_s(asked or None, "expires_after")},
         )
 
     async def listed(self, request: Request) -> Response:
@@ -126,7 +133,7 @@ class OpenAIFiles:
         return await self.results.download(result.batch, self.dialect, result.part)
 
     def find(self, file_id: str) -> StoredFile:
-        """Return an input file.
+        """Return an uploaded file.
 
         Raises:
             ApiError: there is none of this id (404).
@@ -135,6 +142,17 @@ class OpenAIFiles:
         if file is None:
             raise ApiError(404, f"No such File object: {file_id}", param="id")
         return file
+
+    def find_input(self, file_id: str) -> StoredFile:
+        """Return a file that a batch may be made of.
+
+        Raises:
+            ApiError: it is a result file (400), or there is none of this id (404).
+        """
+        if self._result(file_id):
+            text = f"Invalid purpose of '{file_id}': 'batch_output'. Expected 'batch'."
+            raise ApiError(400, text, code="invalid_value", param="input_file_id")
+        return self.find(file_id)
 
     def _result(self, file_id: str) -> _Result | None:
         stem = file_id.removeprefix("file-").rpartition("-")[0]
@@ -163,8 +181,29 @@ class OpenAIFiles:
             name=f"{file.batch.id}_{_NAMES[file.part]}.jsonl",
             size=path.stat().st_size,
             created_at=file.created_at,
+            note={"life_s": file.batch.sent.get("life_s", _LIFE_S)},
         )
         return _object(stored) | {"purpose": "batch_output"}
+
+
+def life_s(asked: object, param: str) -> int:
+    """Seconds from a file's creation to its end, as a client wants it or as is usual.
+
+    Raises:
+        ApiError: it is wanted in another way, or for another time, than is allowed (400).
+    """
+    if asked is None:
+        return _LIFE_S
+    wanted = asked if isinstance(asked, dict) else {}
+    seconds = str(wanted.get("seconds"))
+    in_range = seconds.isdecimal() and _SHORTEST_LIFE_S <= int(seconds) <= _LIFE_S
+    if wanted.get("anchor") != "created_at" or not in_range:
+        text = (
+            f"Invalid '{param}': expected anchor 'created_at' and"
+            f" {_SHORTEST_LIFE_S} to {_LIFE_S} seconds."
+        )
+        raise ApiError(400, text, code="invalid_value", param=param)
+    return int(seconds)
 
 
 def result_parts(batch: Batch, now: Progress) -> list[Part]:
@@ -221,5 +260,5 @@ def _object(file: StoredFile) -> JsonObject:
         "filename": file.name,
         "purpose": "batch",
         "status": "processed",
-        "expires_at": int(file.created_at) + _LIFE_S,
+        "expires_at": int(file.created_at) + file.note.get("life_s", _LIFE_S),
     }
