@@ -25,6 +25,7 @@ from grabient_ops.sandbox.wire.gemini_lines import DIALECT
 PROVIDER = "google"
 _NAME = re.compile(r"files/[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _LIFE = timedelta(hours=48)
+_PAGE, _LARGEST_PAGE = 50, 1000
 _RESULTS = "files/batch-"
 
 Call = tuple[str, str, Callable[[Request], Any]]
@@ -194,10 +195,10 @@ def _missing(name: str) -> ApiError:
 def page_of(request: Request, items: list[Any]) -> tuple[list[Any], JsonObject]:
     """Cut a page out of a list; the second value names the next page, if there is one."""
     query = request.query_params
-    size, start = query.get("pageSize") or "50", query.get("pageToken") or "0"
+    size, start = query.get("pageSize", "0"), query.get("pageToken") or "0"
     if not size.isdecimal() or not start.isdecimal():
         raise ApiError(400, "Invalid page size or page token.")
-    end = int(start) + min(max(int(size), 1), 1000)
+    end = int(start) + min(int(size) or _PAGE, _LARGEST_PAGE)
     return items[int(start) : end], {"nextPageToken": str(end)} if end < len(items) else {}
 
 

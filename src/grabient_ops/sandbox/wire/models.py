@@ -63,7 +63,15 @@ class GeminiModels:
 
     def calls(self) -> list[Call]:
         """(method, path behind the API version, handler)."""
-        return [("GET", "/models", self.listed), ("GET", "/models/{id}", self.get)]
+        return [
+            ("GET", "/models", self.listed),
+            ("GET", "/models/{id}", self.get),
+            ("GET", "/tunedModels", self.tuned),
+        ]
+
+    async def tuned(self, _: Request) -> Response:
+        """Nobody has tuned any."""
+        return json_response({})
 
     async def listed(self, request: Request) -> Response:
         """Some models, in pages; others of the same family are accepted too."""
