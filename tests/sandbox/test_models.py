@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from benchmarks.arena import Sandbox
     from tests.sandbox.conftest import Drive
 
-UNKNOWN = {"openai": "gpt", "groq": "openai/gpt-2", "anthropic": "claudia", "google": "gemina-1"}
+UNKNOWN = {
+    "openai": ["no-such-model", "gpt-nobody", "gpt-4-32k", "openai/gpt-oss-20b"],
+    "groq": ["no-such-model", "openai/gpt-oss", "llama-3.1-8b-instant", "gpt-oss-20b"],
+    "anthropic": ["no-such-model", "claude-nobody", "claude-2.1"],
+    "google": ["no-such-model", "gemini-nobody", "gemini-1.5-flash"],
+}
 NOT_FOUND = {
     "openai": openai.NotFoundError,
     "groq": groq.NotFoundError,
@@ -55,8 +60,15 @@ def test_every_listed_model_is_described_alike(models: Any, provider: str) -> No
 
 
 def test_an_unknown_model_is_not_found(models: Any, provider: str) -> None:  # noqa: ANN401
-    with pytest.raises(NOT_FOUND[provider], match="404"):
-        described(models, provider, UNKNOWN[provider])
+    for model in UNKNOWN[provider]:
+        with pytest.raises(NOT_FOUND[provider], match="404"):
+            described(models, provider, model)
+
+
+def test_a_dated_model_of_openai_is_described(drive: Drive, shared_sandbox: Sandbox) -> None:
+    client = drive("openai", shared_sandbox.url).client
+
+    assert client.models.retrieve("gpt-4o-mini-2024-07-18").id == "gpt-4o-mini-2024-07-18"
 
 
 def test_anthropic_resolves_an_alias(drive: Drive, shared_sandbox: Sandbox) -> None:
@@ -72,8 +84,8 @@ def test_anthropic_pages_its_models_both_ways(drive: Drive, shared_sandbox: Sand
     known = list(KNOWN["anthropic"])
 
     assert [model.id for model in models.list(limit=1)] == known
-    page = models.list(limit=2, before_id=known[3])
-    assert [model.id for model in page.data] == known[1:3]
+    page = models.list(limit=2, before_id=known[4])
+    assert [model.id for model in page.data] == known[2:4]
     assert page.has_more
 
 

@@ -1,4 +1,4 @@
-"""The model lists of the four; an id that no list shows is found if its family is known."""
+"""The model lists of the four: what they show, and no more, is described under its id."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,14 +24,14 @@ class OpenAIModels:
         return [("GET", "/models", self.listed), ("GET", "/models/{id:path}", self.get)]
 
     async def listed(self, _: Request) -> Response:
-        """Some models; others of the same family are accepted too."""
+        """Some models; a batch may ask others of the same family, too."""
         data = list(map(_openai_model, limits.KNOWN[self._provider]))
         return json_response({"object": "list", "data": data})
 
     async def get(self, request: Request) -> Response:
         """Describe one."""
         model = request.path_params["id"]
-        if not limits.is_known(self._provider, model):
+        if not limits.is_listed(self._provider, model):
             text = f"The model '{model}' does not exist or you do not have access to it."
             raise ApiError(404, text, code="model_not_found", param="model")
         return json_response(_openai_model(model))
@@ -45,7 +45,7 @@ class AnthropicModels:
         return [("GET", "/v1/models", self.listed), ("GET", "/v1/models/{id}", self.get)]
 
     async def listed(self, request: Request) -> Response:
-        """Some models, in pages; others of the same family are accepted too."""
+        """Some models, in pages; a batch may ask others of the same family, too."""
         page, more = anthropic_pages.page_of(request, limits.KNOWN["anthropic"])
         data = list(map(_anthropic_model, page))
         return json_response(anthropic_pages.listing(data, more=more))
@@ -53,7 +53,7 @@ class AnthropicModels:
     async def get(self, request: Request) -> Response:
         """Describe one; an alias is resolved."""
         model = request.path_params["id"]
-        if not limits.is_known("anthropic", model):
+        if not limits.is_listed("anthropic", model):
             raise ApiError(404, f"model: {model}")
         return json_response(_anthropic_model(limits.dated(model)))
 
@@ -74,14 +74,14 @@ class GeminiModels:
         return json_response({})
 
     async def listed(self, request: Request) -> Response:
-        """Some models, in pages; others of the same family are accepted too."""
+        """Some models, in pages; a batch may ask others of the same family, too."""
         page, token = gemini_files.page_of(request, list(limits.KNOWN["google"]))
         return json_response({"models": list(map(_gemini_model, page))} | token)
 
     async def get(self, request: Request) -> Response:
         """Describe one."""
         model = request.path_params["id"]
-        if not limits.is_known("google", model):
+        if not limits.is_listed("google", model):
             raise ApiError(404, f"models/{model} is not found.")
         return json_response(_gemini_model(model))
 
