@@ -336,7 +336,7 @@ def test_an_odd_custom_id_is_refused_by_anthropic(messages: AnthropicDriver, key
 def test_anthropic_refuses_an_id_used_twice_and_an_empty_batch(messages: AnthropicDriver) -> None:
     with pytest.raises(anthropic.BadRequestError, match="more than once"):
         messages.create([messages.line("a"), messages.line("a")])
-    with pytest.raises(anthropic.BadRequestError, match="empty"):
+    with pytest.raises(anthropic.BadRequestError, match="at least 1 item"):
         messages.create([])
 
 

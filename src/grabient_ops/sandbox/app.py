@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from grabient_ops.errors import InputError
 from grabient_ops.sandbox.convex.wire import ConvexWire
-from grabient_ops.sandbox.core import Core
+from grabient_ops.sandbox.core import Core, new_id
 from grabient_ops.sandbox.http import ApiError, DroppedError, hang_up, json_response, read_json
 from grabient_ops.sandbox.ledger import Speaker, Wire, ledger
 from grabient_ops.sandbox.wire.anthropic import AnthropicWire
@@ -65,9 +65,12 @@ class SandboxApp:
         route = _match(self._routes[name], scope)
         self.core.state.count(f"call {request.method} {route.path if route else 'unknown'}")
         try:
-            return await self._answer(route, request)
+            answer = await self._answer(route, request)
         except ApiError as error:
-            return speaker.refusal(error)
+            answer = speaker.refusal(error)
+        if speaker.id_header:
+            answer.headers.setdefault(speaker.id_header, new_id("req_"))
+        return answer
 
     async def _answer(self, route: Route | None, request: Request) -> Response:
         if route is None:

@@ -14,7 +14,13 @@ from grabient_ops.sandbox.state import Batch
 
 
 class Speaker(Protocol):
-    """The HTTP of somebody outside."""
+    """The HTTP of somebody outside.
+
+    Attributes:
+        id_header: which header of an answer carries its id; empty where none does.
+    """
+
+    id_header: str
 
     def routes(self) -> list[Route]:
         """Everything that it answers."""
@@ -64,7 +70,12 @@ def _tokens(core: Core, batch: Batch) -> dict[str, int]:
     from grabient_ops.sandbox.results import billed_tokens  # NumPy would double the start-up
 
     seen = core.progress(batch) if core.billed(batch) else Progress(Stage.FAILED, 0)
-    return billed_tokens(batch, seen, core.digested(batch.id))
+    tokens = billed_tokens(batch, seen, core.digested(batch.id))
+    return {
+        "input_tokens": tokens.input_tokens,
+        "output_tokens": tokens.output_tokens,
+        "cached_tokens": tokens.cached_tokens,
+    }
 
 
 def _entry(core: Core, wire: Wire, batch: Batch) -> JsonObject:

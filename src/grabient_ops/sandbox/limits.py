@@ -33,12 +33,34 @@ _RETIRED = {
     "groq": r"llama-.*|meta-llama/.*|moonshotai/kimi.*|qwen/qwen3-32b|mixtral-.*|gemma.*",
 }
 KNOWN = {
-    "openai": ("gpt-4o-mini", "gpt-4.1-mini", "gpt-5-mini", "gpt-5.4-nano", "gpt-6-luna"),
-    "anthropic": ("claude-haiku-5-5", "claude-opus-4-5-20251101", "claude-haiku-4-5-20251001"),
-    "google": ("gemini-2.5-flash-lite", "gemini-2.5-flash", "gemini-3.5-flash-lite"),
-    "groq": ("openai/gpt-oss-120b", "openai/gpt-oss-20b", "qwen/qwen3.8-27b"),
+    "openai": (
+        "gpt-6.2-astra", "gpt-6.2-sol", "gpt-6-sol", "gpt-6-luna", "gpt-5.5", "gpt-5.4",
+        "gpt-5.4-mini", "gpt-5.4-nano", "gpt-5.2", "gpt-5", "gpt-5-mini", "gpt-5-nano",
+        "gpt-4.1", "gpt-4.1-mini", "gpt-4o", "gpt-4o-mini",
+    ),
+    "anthropic": (
+        "claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5", "claude-opus-5",
+        "claude-sonnet-5", "claude-opus-4-8", "claude-opus-4-7", "claude-opus-4-6",
+        "claude-sonnet-4-6", "claude-opus-4-5-20251101", "claude-haiku-4-5-20251001",
+    ),
+    "google": (
+        "gemini-3.8-flash", "gemini-3.5-flash-lite", "gemini-2.5-flash", "gemini-2.5-flash-lite",
+    ),
+    "groq": ("openai/gpt-oss-120b", "openai/gpt-oss-20b", "qwen/qwen3.8-27b", "qwen/qwen3.6-27b"),
+}  # fmt: skip
+"""What the model lists show; a batch may ask any other id of the same family as well."""
+
+_DATED = {
+    "gpt-4o-mini": "gpt-4o-mini-2024-07-18",
+    "gpt-4o": "gpt-4o-2024-08-06",
+    "gpt-4.1-mini": "gpt-4.1-mini-2025-04-14",
+    "gpt-5-mini": "gpt-5-mini-2025-08-07",
+    "gpt-5-nano": "gpt-5-nano-2025-08-07",
+    "gpt-5.4-nano": "gpt-5.4-nano-2026-03-17",
+    "gpt-5.4-mini": "gpt-5.4-mini-2026-03-17",
+    "claude-haiku-4-5": "claude-haiku-4-5-20251001",
+    "claude-opus-4-5": "claude-opus-4-5-20251101",
 }
-"""What the model lists show; any other id of the same family is accepted as well."""
 
 MOST_PICTURE_BYTES = {
     "openai": 50 * MEGABYTE,
@@ -74,6 +96,16 @@ def is_retired(provider: str, model: str) -> bool:
 def is_known(provider: str, model: str) -> bool:
     """Whether the provider would run this model."""
     return re.fullmatch(_FAMILIES[provider], model) is not None and not is_retired(provider, model)
+
+
+def is_listed(provider: str, model: str) -> bool:
+    """Whether the model lists show this model; its alias or its dated id will do."""
+    return dated(model) in map(dated, KNOWN[provider])
+
+
+def dated(model: str) -> str:
+    """Return the id under which the provider says this model has answered."""
+    return _DATED.get(model, model)
 
 
 def refuses_sampling(model: str) -> bool:

@@ -1,4 +1,4 @@
-"""Result files, made while they are read: no answer is ever stored, and memory stays flat."""
+"""Writes result files, chunk by chunk: memory stays flat, however large the batch."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from grabient_ops.sandbox.dialect import JsonObject, Part, Place, Problem, Write
 from grabient_ops.sandbox.intake import Request, read_requests, read_schemas
 from grabient_ops.sandbox.lifecycle import ANSWERED, MISSING, REJECTED, Progress
 from grabient_ops.sandbox.personas.shape import Shape
-from grabient_ops.sandbox.personas.talk import Answer
+from grabient_ops.sandbox.personas.talk import Answer, Tokens
 from grabient_ops.sandbox.personas.voice import Question, Voice
 from grabient_ops.sandbox.state import Batch
 
@@ -26,12 +26,10 @@ _GARBAGE = b'{"id": "batch_req_0", "custom_id": "\xf0\x9f'
 Line = tuple[int, Request]
 
 
-def result_chunks(
-    batch: Batch, seen: Progress, writer: Writer, digested: Path, part: Part
-) -> Iterator[bytes]:
-    """Yield the bytes of one result file in pieces of whole lines.
-
-    The same batch gives the same bytes every time.
+def write_results(
+    batch: Batch, seen: Progress, writer: Writer, digested: Path, part: Part, target: Path
+) -> Tokens:
+    """Write one result file; the same batch gives the same bytes every time.
 
     Args:
         batch: what was accepted.
@@ -39,8 +37,18 @@ def result_chunks(
         writer: the provider's form of a line.
         digested: what `intake.survey` wrote.
         part: which file.
+        target: where to.
+
+    Returns:
+        The tokens of the answers in it; one that comes twice is counted once.
     """
-    clerk = _Clerk(batch, seen, writer, _Speaker(batch, seen, read_schemas(digested)))
+    speaker = _Speaker(batch, seen, read_schemas(digested))
+    with target.open("wb") as out:
+        out.writelines(_chunks(batch, _Clerk(batch, seen, writer, speaker), digested, part))
+    return speaker.tokens
+
+
+def _chunks(batch: Batch, clerk: "_Clerk", digested: Path, part: Part) -> Iterator[bytes]:
     lines = enumerate(read_requests(digested))
     wanted = (line for line in lines if clerk.belongs(line[0], part))
     for number, chunk in enumerate(iter(lambda: list(islice(wanted, _CHUNK)), [])):
@@ -50,7 +58,7 @@ def result_chunks(
         yield b"\n".join(rows) + b"\n"
 
 
-def billed_tokens(batch: Batch, seen: Progress, digested: Path) -> dict[str, int]:
+def billed_tokens(batch: Batch, seen: Progress, digested: Path) -> Tokens:
     """Add up the tokens of every answer that was produced so far.
 
     Args:
@@ -60,18 +68,20 @@ def billed_tokens(batch: Batch, seen: Progress, digested: Path) -> dict[str, int
     """
     speaker = _Speaker(batch, seen, read_schemas(digested))
     lines = enumerate(read_requests(digested))
-    totals = dict.fromkeys(("input_tokens", "output_tokens", "cached_tokens"), 0)
     for chunk in iter(lambda: list(islice(lines, _CHUNK)), []):
-        for answer in speaker.answers(chunk).values():
-            for name in totals:
-                totals[name] += getattr(answer, name)
-    return totals
+        speaker.answers(chunk)
+    return speaker.tokens
 
 
 class _Speaker:
-    """Answers the requests of one batch, as far as they have an answer."""
+    """Answers the requests of one batch, as far as they have an answer.
+
+    Attributes:
+        tokens: what all answers so far have cost.
+    """
 
     def __init__(self, batch: Batch, seen: Progress, schemas: list[JsonObject]) -> None:
+        self.tokens = Tokens()
         self._seen, self._batch = seen, batch
         self._voices: dict[str, Voice] = {}
         self._shapes = list(map(Shape, schemas))
@@ -85,13 +95,16 @@ class _Speaker:
                 model = request.ask.model or self._batch.model
                 question = (index, request.ask, self._shape(request.schema))
                 asked.setdefault(model, []).append(question)
-        return {
+        found = {
             question[0]: answer
             for model, questions in asked.items()
             for question, answer in zip(
                 questions, self._voice(model).answers(questions), strict=True
             )
         }
+        for answer in found.values():
+            self.tokens.add(answer)
+        return found
 
     def _voice(self, model: str) -> Voice:
         if model not in self._voices:

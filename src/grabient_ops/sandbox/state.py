@@ -14,6 +14,7 @@ CREATE TABLE IF NOT EXISTS batches (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE, provider TEXT, content TEXT,
     deleted INTEGER DEFAULT 0, doc BLOB, fates BLOB);
 CREATE INDEX IF NOT EXISTS batches_by_content ON batches (content);
+CREATE TABLE IF NOT EXISTS deleted_results (id TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 """
 
@@ -113,6 +114,15 @@ class State:
         """Forget a file and its bytes; batches made of it keep what they need."""
         self._db.execute("DELETE FROM files WHERE id = ?", (file.id,))
         self.blob(file.id).unlink(missing_ok=True)
+
+    def delete_result(self, file_id: str) -> None:
+        """Hide a result file for good; it is made of its batch, so there is no row to remove."""
+        self._db.execute("INSERT OR IGNORE INTO deleted_results VALUES (?)", (file_id,))
+
+    def is_deleted_result(self, file_id: str) -> bool:
+        """Whether this result file was hidden."""
+        sql = "SELECT 1 FROM deleted_results WHERE id = ?"
+        return self._db.execute(sql, (file_id,)).fetchone() is not None
 
     def add_batch(self, batch: Batch, content: str) -> None:
         """Accept a batch; `content` is the digest that `repeats` counts."""

@@ -36,6 +36,8 @@ _STORES = "palette_tag_refined"
 class ConvexWire:
     """One deployment."""
 
+    id_header = ""
+
     def __init__(self, core: Core) -> None:
         self._faults = core.faults
         self.log = Log(core.state.blob("convex.sqlite"))

@@ -60,3 +60,20 @@ class Answer:
     reasoning_tokens: int
     model: str
     thoughts: str
+
+
+@dataclass(slots=True)
+class Tokens:
+    """A sum over answers; `input_tokens` includes cached ones, `output_tokens` reasoning."""
+
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    def add(self, answer: Answer) -> None:
+        """Count one more answer."""
+        self.input_tokens += answer.input_tokens
+        self.cached_tokens += answer.cached_tokens
+        self.output_tokens += answer.output_tokens
+        self.reasoning_tokens += answer.reasoning_tokens

@@ -6,20 +6,10 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
+from grabient_ops.sandbox.limits import dated
 from grabient_ops.sandbox.personas.palette import pools
 
 _LIST_POOLS = ("mood", "style", "seasonal", "associations")
-_DATED = {
-    "gpt-4o-mini": "gpt-4o-mini-2024-07-18",
-    "gpt-4o": "gpt-4o-2024-08-06",
-    "gpt-4.1-mini": "gpt-4.1-mini-2025-04-14",
-    "gpt-5-mini": "gpt-5-mini-2025-08-07",
-    "gpt-5-nano": "gpt-5-nano-2025-08-07",
-    "gpt-5.4-nano": "gpt-5.4-nano-2026-03-17",
-    "gpt-5.4-mini": "gpt-5.4-mini-2026-03-17",
-    "claude-haiku-4-5": "claude-haiku-4-5-20251001",
-    "claude-opus-4-5": "claude-opus-4-5-20251101",
-}
 _SMALL = re.compile(r"nano|lite|20b|8b|haiku-3|instant")
 _THINKS_ALOUD = re.compile(r"qwen|deepseek|magistral")
 
@@ -62,7 +52,7 @@ def taste_of(model: str) -> Taste:
         field: sorted({w for ws in pools()[field].values() for w in ws}) for field in _LIST_POOLS
     }
     return Taste(
-        returned=_DATED.get(model, model),
+        returned=dated(model),
         agreement=rng.uniform(0.55, 0.75) if small else rng.uniform(0.65, 0.85),
         wordiness=rng.choice((3, 4, 5)),
         abroad=rng.choice((0.0, 0.01, 0.02, 0.06)),

@@ -13,13 +13,15 @@ from starlette.routing import Route
 
 from grabient_ops.sandbox import limits
 from grabient_ops.sandbox.core import Core, Draft, new_id
-from grabient_ops.sandbox.download import download
 from grabient_ops.sandbox.http import ApiError, JsonObject, json_response
 from grabient_ops.sandbox.intake import survey
 from grabient_ops.sandbox.lifecycle import Stage, tally
 from grabient_ops.sandbox.multipart import spool
+from grabient_ops.sandbox.result_files import ResultFiles
 from grabient_ops.sandbox.state import Batch
+from grabient_ops.sandbox.wire.anthropic_pages import listing, page_of
 from grabient_ops.sandbox.wire.messages import MessagesDialect
+from grabient_ops.sandbox.wire.models import AnthropicModels
 
 _PROVIDER = "anthropic"
 _VERSIONS = frozenset({"2023-01-01", "2023-06-01", "2026-10-21"})
@@ -35,10 +37,13 @@ _KINDS = {
 
 
 class AnthropicWire:
-    """`/v1/messages/batches`."""
+    """`/v1/messages/batches` and `/v1/models`."""
+
+    id_header = "request-id"
 
     def __init__(self, core: Core) -> None:
         self.core = core
+        self._files = ResultFiles(core)
 
     def routes(self) -> list[Route]:
         """Everything that this wire answers."""
@@ -50,7 +55,7 @@ class AnthropicWire:
             ("DELETE", base + "/{id}", self.delete),
             ("POST", base + "/{id}/cancel", self.cancel),
             ("GET", base + "/{id}/results", self.results),
-            ("GET", "/v1/models", self.models),
+            *AnthropicModels().calls(),
         ]
         return [Route(path, call, methods=[method]) for method, path, call in table]
 
@@ -90,23 +95,10 @@ class AnthropicWire:
 
     async def list_batches(self, request: Request) -> Response:
         """Newest first; `after_id` goes to older ones, `before_id` to newer ones."""
-        query = request.query_params
-        limit = query.get("limit", "20")
-        if not limit.isdecimal() or not 1 <= int(limit) <= 1000:
-            raise ApiError(400, "limit: Input should be between 1 and 1000")
-        batches = self.core.listed(_PROVIDER)
-        if "before_id" in query:
-            newer = batches[: _place(batches, query["before_id"])]
-            page, more = newer[-int(limit) :], len(newer) > int(limit)
-        else:
-            start = _place(batches, query["after_id"]) + 1 if "after_id" in query else 0
-            page = batches[start : start + int(limit)]
-            more = start + len(page) < len(batches)
-        data = [self._batch_object(batch, request) for batch in page]
-        ends = {"first_id": page[0].id, "last_id": page[-1].id} if page else {}
-        return json_response(
-            {"data": data, "has_more": more, "first_id": None, "last_id": None} | ends
-        )
+        batches = {batch.id: batch for batch in self.core.listed(_PROVIDER)}
+        page, more = page_of(request, list(batches))
+        data = [self._batch_object(batches[batch_id], request) for batch_id in page]
+        return json_response(listing(data, more=more))
 
     async def retrieve(self, request: Request) -> Response:
         """Say where the batch is."""
@@ -123,6 +115,7 @@ class AnthropicWire:
         if not self.core.progress(batch).stage.ended:
             raise ApiError(400, "Cannot delete a batch that is still in progress.")
         self.core.state.delete_batch(batch)
+        self._files.discard(batch, "all")
         return json_response({"id": batch.id, "type": "message_batch_deleted"})
 
     async def results(self, request: Request) -> Response:
@@ -131,14 +124,7 @@ class AnthropicWire:
         if not self.core.progress(batch).stage.ended:
             raise ApiError(404, "The results of this batch are not available yet.")
         dialect = MessagesDialect(batch.sent["version"])
-        return await download(self.core, batch, dialect, "all")
-
-    async def models(self, _: Request) -> Response:
-        """Some models; others of the same family are accepted too."""
-        fields = {"type": "model", "created_at": "2026-01-01T00:00:00Z"}
-        data = [fields | {"id": name, "display_name": name} for name in limits.KNOWN[_PROVIDER]]
-        ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]}
-        return json_response({"data": data, "has_more": False} | ends)
+        return await self._files.download(batch, dialect, "all")
 
     def state_word(self, batch: Batch) -> str:
         """The provider's own word for where the batch is."""
@@ -155,12 +141,14 @@ class AnthropicWire:
     def refusal(self, error: ApiError) -> Response:
         """Put the provider's words around a refusal."""
         kind = error.kind or _KINDS.get(error.status, "api_error")
+        request_id = new_id("req_")
         content = {
             "type": "error",
             "error": {"type": kind, "message": error.message},
-            "request_id": new_id("req_"),
+            "request_id": request_id,
         }
-        return json_response(content, error.status, error.headers)
+        headers = {**error.headers, self.id_header: request_id}
+        return json_response(content, error.status, headers)
 
     def _batch(self, request: Request, *, polling: bool = False) -> Batch:
         batch_id = request.path_params["id"]
@@ -217,6 +205,8 @@ def _write_lines(body: Path, blob: Path) -> None:
     unknown = [name for name in content if name not in {"requests", "user_profile_id"}]
     if unknown:
         raise ApiError(400, f"{unknown[0]}: Extra inputs are not permitted")
+    if not content["requests"]:
+        raise ApiError(400, "requests: List should have at least 1 item after validation, not 0")
     with blob.open("wb") as file:
         for number, entry in enumerate(content["requests"]):
             _check_entry(number, entry)
@@ -236,13 +226,6 @@ def _check_entry(number: int, entry: object) -> None:
         )
     if not isinstance(entry["params"], dict):
         raise ApiError(400, f"{where}.params: Input should be an object")
-
-
-def _place(batches: list[Batch], batch_id: str) -> int:
-    places = [n for n, batch in enumerate(batches) if batch.id == batch_id]
-    if not places:
-        raise ApiError(400, f"Message batch {batch_id} not found.")
-    return places[0]
 
 
 def _rfc3339(unix: float, days: int = 0) -> str:

@@ -15,27 +15,35 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from grabient_ops.sandbox import limits
-from grabient_ops.sandbox.core import new_id
+from grabient_ops.sandbox.core import Core, new_id
 from grabient_ops.sandbox.http import ApiError, JsonObject, json_response, read_json
-from grabient_ops.sandbox.state import State, StoredFile
+from grabient_ops.sandbox.lifecycle import Stage
+from grabient_ops.sandbox.result_files import ResultFiles
+from grabient_ops.sandbox.state import Batch, StoredFile
+from grabient_ops.sandbox.wire.gemini_lines import DIALECT
 
 PROVIDER = "google"
 _NAME = re.compile(r"files/[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _LIFE = timedelta(hours=48)
+_PAGE, _LARGEST_PAGE = 50, 1000
+_RESULTS = "files/batch-"
 
 Call = tuple[str, str, Callable[[Request], Any]]
 
 
 class GeminiFiles:
-    """Input files; an upload that was cut off goes on at the byte that `query` names."""
+    """Files of both kinds; an upload that was cut off goes on at the byte that `query` names."""
 
-    def __init__(self, state: State) -> None:
-        self.state = state
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.state = core.state
+        self.results = ResultFiles(core)
 
     def calls(self) -> list[Call]:
         """(method, path behind the API version, handler)."""
         return [
             ("GET", "/files", self.listed),
+            ("GET", "/files/{id}:download", self.download),
             ("GET", "/files/{id}", self.get),
             ("DELETE", "/files/{id}", self.delete),
         ]
@@ -108,18 +116,36 @@ class GeminiFiles:
         return done
 
     async def listed(self, request: Request) -> Response:
-        """Newest first."""
+        """The uploaded ones, newest first."""
         files = [file for file in self.state.files(PROVIDER) if file.ready]
         page, token = page_of(request, files)
         return json_response({"files": [_object(file, request) for file in page]} | token)
 
     async def get(self, request: Request) -> Response:
         """Describe one file."""
-        return json_response(_object(self.find(f"files/{request.path_params['id']}"), request))
+        name = f"files/{request.path_params['id']}"
+        batch = self._result(name)
+        if batch is None:
+            return json_response(_object(self.find(name), request))
+        return json_response(await self._result_object(batch, request))
+
+    async def download(self, request: Request) -> Response:
+        """Send the results of a batch; nothing that was uploaded can be had back."""
+        name = f"files/{request.path_params['id']}"
+        batch = self._result(name)
+        if batch is None:
+            raise _missing(name)
+        return await self.results.download(batch, DIALECT, "all")
 
     async def delete(self, request: Request) -> Response:
-        """Forget one file."""
-        self.state.delete_file(self.find(f"files/{request.path_params['id']}"))
+        """Forget one file; the batch of a result file stays."""
+        name = f"files/{request.path_params['id']}"
+        batch = self._result(name)
+        if batch is None:
+            self.state.delete_file(self.find(name))
+        else:
+            self.state.delete_result(name)
+            self.results.discard(batch, "all")
         return json_response({})
 
     def find(self, name: str) -> StoredFile:
@@ -130,17 +156,49 @@ class GeminiFiles:
         """
         file = self.state.file(PROVIDER, name)
         if file is None:
-            raise ApiError(404, f"File {name} does not exist, or you may not read it.")
+            raise _missing(name)
         return file
+
+    def _result(self, name: str) -> Batch | None:
+        """The batch whose results a file holds, if it does."""
+        batch = self.core.find(PROVIDER, "batches/" + name.removeprefix(_RESULTS))
+        if batch is None or name != result_name(batch) or self.state.is_deleted_result(name):
+            return None
+        ran = self.core.progress(batch).stage in {Stage.COMPLETED, Stage.CANCELED}
+        readable = ran and not batch.sent["inline"] and "empty_output" not in batch.faults
+        return batch if readable else None
+
+    async def _result_object(self, batch: Batch, request: Request) -> JsonObject:
+        path = await self.results.path(batch, DIALECT, "all")
+        name = result_name(batch)
+        file = StoredFile(
+            id=name,
+            provider=PROVIDER,
+            name=name.removeprefix("files/"),
+            size=path.stat().st_size,
+            created_at=self.core.progress(batch).ended_at or batch.created_at,
+            note={"mime_type": "jsonl", "sha256": await run_in_threadpool(_sha256, path)},
+        )
+        url = f"{request.base_url}v1/{name}:download?alt=media"
+        return _object(file, request) | {"source": "GENERATED", "downloadUri": url}
+
+
+def result_name(batch: Batch) -> str:
+    """The name of a batch's result file; made of the batch's, so that nothing must be stored."""
+    return _RESULTS + batch.id.removeprefix("batches/")
+
+
+def _missing(name: str) -> ApiError:
+    return ApiError(404, f"File {name} does not exist, or you may not read it.")
 
 
 def page_of(request: Request, items: list[Any]) -> tuple[list[Any], JsonObject]:
     """Cut a page out of a list; the second value names the next page, if there is one."""
     query = request.query_params
-    size, start = query.get("pageSize") or "50", query.get("pageToken") or "0"
+    size, start = query.get("pageSize", "0"), query.get("pageToken") or "0"
     if not size.isdecimal() or not start.isdecimal():
         raise ApiError(400, "Invalid page size or page token.")
-    end = int(start) + min(max(int(size), 1), 1000)
+    end = int(start) + min(int(size) or _PAGE, _LARGEST_PAGE)
     return items[int(start) : end], {"nextPageToken": str(end)} if end < len(items) else {}
 
 

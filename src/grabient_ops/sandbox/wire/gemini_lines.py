@@ -145,6 +145,9 @@ class GeminiDialect:
         }
 
 
+DIALECT = GeminiDialect()
+
+
 def _check_config(config: object) -> Problem | None:
     if not isinstance(config, dict):
         return Problem("Invalid value at 'request.generation_config'.", "INVALID_ARGUMENT")

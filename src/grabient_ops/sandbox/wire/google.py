@@ -12,15 +12,20 @@ from starlette.routing import Route
 from grabient_ops.sandbox import limits
 from grabient_ops.sandbox.core import Core, Draft, new_id
 from grabient_ops.sandbox.dialect import Problem
-from grabient_ops.sandbox.download import download, result_file
 from grabient_ops.sandbox.http import ApiError, JsonObject, json_response, only_known, read_json
 from grabient_ops.sandbox.intake import survey
 from grabient_ops.sandbox.lifecycle import Progress, Stage, tally
 from grabient_ops.sandbox.state import Batch
-from grabient_ops.sandbox.wire.gemini_files import PROVIDER, GeminiFiles, page_of, timestamp
-from grabient_ops.sandbox.wire.gemini_lines import GeminiDialect, camel
+from grabient_ops.sandbox.wire.gemini_files import (
+    PROVIDER,
+    GeminiFiles,
+    page_of,
+    result_name,
+    timestamp,
+)
+from grabient_ops.sandbox.wire.gemini_lines import DIALECT, camel
+from grabient_ops.sandbox.wire.models import GeminiModels
 
-_DIALECT = GeminiDialect()
 _STATES = {
     Stage.VALIDATING: "BATCH_STATE_PENDING",
     Stage.RUNNING: "BATCH_STATE_RUNNING",
@@ -48,21 +53,22 @@ _TYPE = "type.googleapis.com/google.ai.generativelanguage.v1main.GenerateContent
 class GoogleWire:
     """Gemini Developer API."""
 
+    id_header = ""
+
     def __init__(self, core: Core) -> None:
         self.core = core
-        self.files = GeminiFiles(core.state)
+        self.files = GeminiFiles(core)
 
     def routes(self) -> list[Route]:
         """Everything that this wire answers; both API versions are the same."""
         calls: list[tuple[str, str, Callable[[Request], Any]]] = [
             ("POST", "/models/{model}:batchGenerateContent", self.create),
-            ("GET", "/models", self.models),
             ("GET", "/batches", self.list_batches),
             ("GET", "/batches/{id}", self.get),
             ("POST", "/batches/{id}:cancel", self.cancel),
             ("DELETE", "/batches/{id}", self.delete),
-            ("GET", "/files/{id}:download", self.results),
             *self.files.calls(),
+            *GeminiModels().calls(),
         ]
         roots = ("/v1", "/v1beta")
         routes = [
@@ -87,7 +93,7 @@ class GoogleWire:
         most = limits.MOST_REQUESTS[PROVIDER]
         digested = self.core.digested(batch_id)
         source = self.core.state.blob(blob)
-        found = await run_in_threadpool(survey, source, _DIALECT, most, digested)
+        found = await run_in_threadpool(survey, source, DIALECT, most, digested)
         drawn = self.core.faults.draw_for_batch()
         if "queue_full" in drawn:
             raise ApiError(429, "You exceeded your current quota: enqueued batch tokens.")
@@ -141,26 +147,11 @@ class GoogleWire:
         return json_response({})
 
     async def delete(self, request: Request) -> Response:
-        """Hide a batch."""
-        self.core.state.delete_batch(self._batch(request))
+        """Hide a batch and its results; that does not stop it."""
+        batch = self._batch(request)
+        self.core.state.delete_batch(batch)
+        self.files.results.discard(batch, "all")
         return json_response({})
-
-    async def results(self, request: Request) -> Response:
-        """Send the results file of an ended batch."""
-        name = request.path_params["id"]
-        batch = self.core.find(PROVIDER, "batches/" + name.removeprefix("batch-"))
-        if batch is None or not name.startswith("batch-") or not self._has_results(batch):
-            raise ApiError(404, f"File files/{name} does not exist, or you may not read it.")
-        return await download(self.core, batch, _DIALECT, "all")
-
-    async def models(self, _: Request) -> Response:
-        """Some models; others of the same family are accepted too."""
-        methods = ["generateContent", "batchGenerateContent"]
-        data = [
-            {"name": f"models/{name}", "displayName": name, "supportedGenerationMethods": methods}
-            for name in limits.KNOWN[PROVIDER]
-        ]
-        return json_response({"models": data})
 
     def state_word(self, batch: Batch) -> str:
         """The provider's own word for where the batch is."""
@@ -182,11 +173,6 @@ class GoogleWire:
         if batch is None:
             raise ApiError(404, f"Requested entity was not found: {name}")
         return batch
-
-    def _has_results(self, batch: Batch) -> bool:
-        now = self.core.progress(batch)
-        ran = now.stage in {Stage.COMPLETED, Stage.CANCELED}
-        return ran and not batch.sent["inline"] and "empty_output" not in batch.faults
 
     async def _operation(self, batch: Batch) -> JsonObject:
         now = self.core.progress(batch)
@@ -212,20 +198,19 @@ class GoogleWire:
         return operation | {"done": True}
 
     async def _output(self, batch: Batch, now: Progress) -> JsonObject | None:
-        if self._has_results(batch):
-            return {"responsesFile": batch.id.replace("batches/", "files/batch-")}
-        if not batch.sent["inline"] or now.stage not in {Stage.COMPLETED, Stage.CANCELED}:
+        if now.stage not in {Stage.COMPLETED, Stage.CANCELED}:
             return None
-        return {
-            "inlinedResponses": {"inlinedResponses": await run_in_threadpool(self._inline, batch)}
-        }
+        if not batch.sent["inline"]:
+            return None if "empty_output" in batch.faults else {"responsesFile": result_name(batch)}
+        results = await self.files.results.path(batch, DIALECT, "all")
+        inline = await run_in_threadpool(self._inline, batch, results.read_bytes())
+        return {"inlinedResponses": {"inlinedResponses": inline}}
 
-    def _inline(self, batch: Batch) -> list[JsonObject]:
+    def _inline(self, batch: Batch, results: bytes) -> list[JsonObject]:
         """Give every answer the metadata of its request; there is no other way to tell them."""
         requests = map(orjson.loads, self.core.state.blob(batch.id).read_bytes().splitlines())
         metadata = {str(place): one.get("metadata") for place, one in enumerate(requests)}
-        chunks = result_file(self.core, batch, _DIALECT, "all")
-        rows = filter(None, map(_whole, b"".join(chunks).splitlines()))
+        rows = filter(None, map(_whole, results.splitlines()))
         return [row | _about(row.pop("key"), metadata) for row in rows]
 
 

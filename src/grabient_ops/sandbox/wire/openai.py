@@ -1,4 +1,7 @@
-"""OpenAI's batches, and Groq's, which are the same but for paging and error lists."""
+"""OpenAI's batches, and Groq's, which are the same but for paging, error lists and usage."""
+
+import asyncio
+from collections.abc import Iterable
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -10,15 +13,19 @@ from grabient_ops.sandbox.core import Core, Draft, new_id
 from grabient_ops.sandbox.dialect import Problem
 from grabient_ops.sandbox.http import ApiError, JsonObject, json_response, only_known, read_json
 from grabient_ops.sandbox.intake import survey
-from grabient_ops.sandbox.lifecycle import Stage, tally
+from grabient_ops.sandbox.lifecycle import Progress, Stage, tally
+from grabient_ops.sandbox.personas.talk import Tokens
 from grabient_ops.sandbox.state import Batch
-from grabient_ops.sandbox.wire.chat import ENDPOINT, ChatDialect
+from grabient_ops.sandbox.wire.chat import ENDPOINT
+from grabient_ops.sandbox.wire.models import OpenAIModels
 from grabient_ops.sandbox.wire.openai_files import (
     Call,
     OpenAIFiles,
+    life_s,
     listing,
     page_of,
     result_id,
+    result_parts,
 )
 
 _CREATE_FIELDS = frozenset(
@@ -49,6 +56,8 @@ _DRAWN_PROBLEMS = {
 class OpenAIWire:
     """`/v1` of OpenAI, or `/openai/v1` of Groq."""
 
+    id_header = "x-request-id"
+
     def __init__(self, core: Core, provider: str, prefix: str) -> None:
         self.core = core
         self.provider = provider
@@ -62,7 +71,7 @@ class OpenAIWire:
             ("GET", "/batches", self.list_batches),
             ("GET", "/batches/{id}", self.retrieve),
             ("POST", "/batches/{id}/cancel", self.cancel),
-            ("GET", "/models", self.models),
+            *OpenAIModels(self.provider).calls(),
             *self.files.calls(),
         ]
         return [Route(self.prefix + path, call, methods=[method]) for method, path, call in calls]
@@ -71,12 +80,13 @@ class OpenAIWire:
         """Accept a batch; what is wrong with its file shows on a later retrieve."""
         content = await read_json(request)
         self._check_create(content)
-        file = self.files.find(content["input_file_id"])
+        life = life_s(content.get("output_expires_after"), "output_expires_after")
+        file = self.files.find_input(content["input_file_id"])
         batch_id = new_id("batch_")
         found = await run_in_threadpool(
             survey,
             self.core.state.blob(file.id),
-            ChatDialect(self.provider),
+            self.files.dialect,
             limits.MOST_REQUESTS[self.provider],
             self.core.digested(batch_id),
         )
@@ -89,9 +99,13 @@ class OpenAIWire:
             model=found.model or "",
             input_file=file.id,
             survey=found,
-            sent={"metadata": content.get("metadata"), "window": content["completion_window"]},
+            sent={
+                "metadata": content.get("metadata"),
+                "window": content["completion_window"],
+                "life_s": life,
+            },
         )
-        return json_response(self._object(self.core.submit(draft, drawn)))
+        return json_response(await self._object(self.core.submit(draft, drawn)))
 
     def _check_create(self, content: JsonObject) -> None:
         only_known(content, _CREATE_FIELDS)
@@ -113,18 +127,18 @@ class OpenAIWire:
         batches = self.core.listed(self.provider)
         if self.provider == "openai":
             page, more = page_of(request, batches, most=100, default=20)
-            return json_response(listing(list(map(self._object, page)), more=more))
+            return json_response(listing(await self._objects(page), more=more))
         wanted = set(request.query_params.getlist("id"))
         if wanted:
             page, more = [batch for batch in batches if batch.id in wanted][:200], False
         else:
             page, more = page_of(request, batches, most=100, default=20, mark="cursor")
         paging = {"paging": {"next_cursor": page[-1].id}} if more else {}
-        return json_response({"object": "list", "data": list(map(self._object, page))} | paging)
+        return json_response({"object": "list", "data": await self._objects(page)} | paging)
 
     async def retrieve(self, request: Request) -> Response:
         """Say where the batch is."""
-        return json_response(self._object(self._find(request, polling=True)))
+        return json_response(await self._object(self._find(request, polling=True)))
 
     async def cancel(self, request: Request) -> Response:
         """Stop a batch; what is finished stays."""
@@ -132,13 +146,7 @@ class OpenAIWire:
         stage = self.core.progress(batch).stage
         if stage.ended:
             raise ApiError(409, f"Cannot cancel a batch with status '{_STATES[stage]}'.")
-        return json_response(self._object(self.core.cancel(batch)))
-
-    async def models(self, _: Request) -> Response:
-        """Some models; others of the same family are accepted too."""
-        fields = {"object": "model", "created": 1_700_000_000, "owned_by": "sandbox"}
-        data = [fields | {"id": model} for model in limits.KNOWN[self.provider]]
-        return json_response({"object": "list", "data": data})
+        return json_response(await self._object(self.core.cancel(batch)))
 
     def state_word(self, batch: Batch) -> str:
         """The provider's own word for where the batch is."""
@@ -161,33 +169,42 @@ class OpenAIWire:
             raise ApiError(404, f"No batch found with id '{batch_id}'.", param="batch_id")
         return batch
 
-    def _object(self, batch: Batch) -> JsonObject:
+    async def _objects(self, batches: Iterable[Batch]) -> list[JsonObject]:
+        return await asyncio.gather(*map(self._object, batches))
+
+    async def _object(self, batch: Batch) -> JsonObject:
         now = self.core.progress(batch)
         lines = tally(batch, now.reached)
-        answered, failed = lines.answered + lines.missing, lines.rejected + lines.failed
-        ran = now.stage in {Stage.COMPLETED, Stage.EXPIRED, Stage.CANCELED}
-        has_errors = ran and failed + lines.unreached > 0
-        no_errors = "" if ran and "empty_error_file_id" in batch.faults else None
+        files = {part: result_id(batch, part) for part in result_parts(batch, now)}
+        no_errors = "" if files and "empty_error_file_id" in batch.faults else None
         return {
             "id": batch.id,
             "object": "batch",
             "endpoint": ENDPOINT,
-            "model": batch.model or None,
+            "model": None if now.stage == Stage.VALIDATING else batch.model or None,
             "errors": self._errors(batch) if now.stage == Stage.FAILED else None,
             "input_file_id": batch.input_file,
             "completion_window": batch.sent["window"],
             "status": _STATES[now.stage],
-            "output_file_id": result_id(batch, "output") if ran and answered else None,
-            "error_file_id": result_id(batch, "errors") if has_errors else no_errors,
+            "output_file_id": files.get("output"),
+            "error_file_id": files.get("errors", no_errors),
             "request_counts": {
                 "total": 0 if now.stage == Stage.VALIDATING else batch.total,
-                "completed": answered,
-                "failed": failed,
+                "completed": lines.answered + lines.missing,
+                "failed": lines.rejected + lines.failed,
             },
             "metadata": batch.sent["metadata"],
             **_times(batch, now.stage, now.ended_at),
             "expires_at": int(batch.created_at) + _seconds(batch.sent["window"]),
+            **({"usage": await self._usage(batch, now)} if self.provider == "openai" else {}),
         }
+
+    async def _usage(self, batch: Batch, now: Progress) -> JsonObject | None:
+        """Add up the tokens of an ended batch; all others show zeros."""
+        if "output" not in result_parts(batch, now):
+            return _counted(Tokens())
+        tokens = await self.files.results.tokens(batch, self.files.dialect, "output")
+        return None if tokens is None else _counted(tokens)
 
     def _errors(self, batch: Batch) -> JsonObject | list[JsonObject]:
         data = list(batch.problems)
@@ -207,6 +224,16 @@ def _times(batch: Batch, stage: Stage, ended_at: float | None) -> JsonObject:
         "expired_at": ended if stage == Stage.EXPIRED else None,
         "cancelling_at": None if batch.cancel_at is None else int(batch.cancel_at),
         "cancelled_at": ended if stage == Stage.CANCELED else None,
+    }
+
+
+def _counted(tokens: Tokens) -> JsonObject:
+    return {
+        "input_tokens": tokens.input_tokens,
+        "input_tokens_details": {"cached_tokens": tokens.cached_tokens},
+        "output_tokens": tokens.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": tokens.reasoning_tokens},
+        "total_tokens": tokens.input_tokens + tokens.output_tokens,
     }
 
 
