@@ -17,8 +17,8 @@ from grabient_ops.errors import (
     RateLimitedError,
     UnavailableError,
 )
-from grabient_ops.importers.convex_stream import ConvexStream, CursorExpiredError, Page
-from grabient_ops.importers.convex_stream_http import ConvexHttp, RefusedError
+from grabient_ops.importers.convex.http import ConvexHttp, RefusedError
+from grabient_ops.importers.convex.stream import ConvexStream, CursorExpiredError, Page
 from grabient_ops.importers.values import ImportedAnswer, ImportedPalette, Refused
 from tests.importers.conftest import Deployment, convex_documents, insert
 

@@ -16,8 +16,8 @@ from typing_extensions import override
 from benchmarks.postgres import store_url
 from grabient_ops.app import App
 from grabient_ops.errors import ConfigError, NotFoundError, StoreError
-from grabient_ops.importers.convex_stream import ConvexStream, Page
-from grabient_ops.importers.convex_stream_http import ConvexHttp, RefusedError
+from grabient_ops.importers.convex.http import ConvexHttp, RefusedError
+from grabient_ops.importers.convex.stream import ConvexStream, Page
 from grabient_ops.pipeline.pushing import Pusher
 from grabient_ops.pipeline.syncing import Syncer, follows, move
 from grabient_ops.sandbox.convex.legacy import document_deltas, list_snapshot

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from grabient_ops.errors import ConfigError, InputError
-from grabient_ops.importers.convex_stream import ConvexStream
+from grabient_ops.importers.convex.stream import ConvexStream
 from grabient_ops.pipeline.verifying import TableVerdict, verify
 from grabient_ops.store.tables import (
     convex_documents,

@@ -17,7 +17,7 @@ from grabient_ops.errors import ConfigError, GrabientError
 
 if TYPE_CHECKING:
     from grabient_ops.app import App
-    from grabient_ops.importers.convex_stream_http import ConvexHttp
+    from grabient_ops.importers.convex.http import ConvexHttp
     from grabient_ops.pipeline.pushing import Pusher
     from grabient_ops.pipeline.syncing import Syncer
     from grabient_ops.pipeline.verifying import TableVerdict
@@ -96,7 +96,7 @@ def _verify(opened: "App", url: str, *, as_json: bool) -> None:
     """Say what differs; exit code 1 when something does."""
     from msgspec import to_builtins
 
-    from grabient_ops.importers.convex_stream import ConvexStream
+    from grabient_ops.importers.convex.stream import ConvexStream
     from grabient_ops.pipeline.verifying import verify
 
     with (
@@ -132,7 +132,7 @@ def _print_verdict(table: str, verdict: "TableVerdict") -> None:
 
 
 def _syncer(opened: "App", http: "ConvexHttp", url: str, *, moved: bool, dry_run: bool) -> "Syncer":
-    from grabient_ops.importers.convex_stream import ConvexStream
+    from grabient_ops.importers.convex.stream import ConvexStream
     from grabient_ops.pipeline.syncing import Syncer, move
 
     address = url.rstrip("/")
@@ -156,7 +156,7 @@ def _start_warehouse(opened: "App") -> None:
 
 @contextmanager
 def _connection(opened: "App", url: str, stop: Event) -> "Iterator[ConvexHttp]":
-    from grabient_ops.importers.convex_stream_http import ConvexHttp
+    from grabient_ops.importers.convex.http import ConvexHttp
     from grabient_ops.settings import check_key
 
     key = opened.settings.convex_deploy_key

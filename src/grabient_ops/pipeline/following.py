@@ -5,7 +5,7 @@ from collections.abc import Callable
 import structlog
 
 from grabient_ops.errors import RateLimitedError, UnavailableError
-from grabient_ops.importers.convex_stream_http import Pause
+from grabient_ops.importers.convex.http import Pause
 from grabient_ops.pipeline.pushing import Pusher
 from grabient_ops.pipeline.syncing import Syncer
 

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from grabient_ops.errors import ConfigError, StoreError
 from grabient_ops.importers.convex.documents import TABLES
-from grabient_ops.importers.convex_stream import CursorExpiredError, Page, Stream, Version
+from grabient_ops.importers.convex.stream import CursorExpiredError, Page, Stream, Version
 from grabient_ops.importers.values import ImportedAnswer, ImportedPalette, Refused
 from grabient_ops.pipeline.importing import Importer, Kept
 from grabient_ops.pipeline.services import Services

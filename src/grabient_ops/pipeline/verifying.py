@@ -18,8 +18,8 @@ from sqlalchemy.engine import Connection
 
 from grabient_ops.errors import InputError
 from grabient_ops.importers.convex.documents import TABLES
-from grabient_ops.importers.convex_stream import CursorExpiredError, Page, Stream
-from grabient_ops.importers.convex_stream_http import Pause
+from grabient_ops.importers.convex.http import Pause
+from grabient_ops.importers.convex.stream import CursorExpiredError, Page, Stream
 from grabient_ops.importers.values import (
     ImportedAnswer,
     ImportedBatch,

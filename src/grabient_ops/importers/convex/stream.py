@@ -11,8 +11,8 @@ import msgspec
 
 from grabient_ops.errors import GrabientError, NotFoundError
 from grabient_ops.importers.convex.documents import TABLES, Document, read_document
+from grabient_ops.importers.convex.http import ConvexHttp, RefusedError
 from grabient_ops.importers.convex.ids import table_number
-from grabient_ops.importers.convex_stream_http import ConvexHttp, RefusedError
 from grabient_ops.importers.values import Place, Record, Refused
 
 _EXPIRED = frozenset(
