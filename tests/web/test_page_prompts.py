@@ -8,7 +8,8 @@ import pytest
 
 from grabient_ops.pipeline.prompting import builtin_prompt, current_prompt
 from grabient_ops.store.prompts import get_prompt
-from grabient_ops.tagging.prompts import PromptKind, prompt_version
+from grabient_ops.tagging.kinds import Kind
+from grabient_ops.tagging.prompts import prompt_version
 from tests.web.conftest import HOSTILE, SEEDS
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def _register(served: "Served", content: str, *fields: tuple[str, str]) -> "Answ
     return served.post("/prompts", ("once", key), ("content", content), *given.items())
 
 
-def _current(app: "App", kind: PromptKind = "tagging") -> str:
+def _current(app: "App", kind: Kind = "tagging") -> str:
     with app.store.read() as connection:
         return current_prompt(connection, kind)
 

@@ -1,7 +1,7 @@
 """`grabient-ops errors`."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,7 @@ from grabient_ops.cli.common import (
 )
 from grabient_ops.cli.legible import legible
 from grabient_ops.errors import ConfigError
+from grabient_ops.tagging.kinds import KINDS, Kind
 
 if TYPE_CHECKING:
     from grabient_ops.app import App
@@ -34,10 +35,7 @@ Model = Annotated[str | None, typer.Option(help="Only this model, by the provide
 Provider = Annotated[str | None, typer.Option(help="Only this provider.")]
 Run = Annotated[int | None, typer.Option(min=1, max=MOST, help="Only this run.")]
 Batch = Annotated[str | None, typer.Option(help="Only this batch; its beginning will do.")]
-KIND_NAMES = ("tagging", "refinement")
-Kind = Annotated[
-    Literal["tagging", "refinement"] | None, typer.Option(help="Only this stage. Default: both.")
-]
+OfStage = Annotated[Kind | None, typer.Option(help="Only this stage. Default: both.")]
 
 _SHOWN_ROWS = 50
 _SHOWN_CHARACTERS = 2000
@@ -50,7 +48,7 @@ def list_(
     provider: Provider = None,
     run: Run = None,
     batch: Batch = None,
-    kind: Kind = None,
+    kind: OfStage = None,
     limit: Annotated[
         int | None, typer.Option(min=1, max=MOST, help="How many; default: 50, with --json all.")
     ] = None,
@@ -88,7 +86,7 @@ def retry(
     provider: Provider = None,
     run: Run = None,
     batch: Batch = None,
-    kind: Kind = None,
+    kind: OfStage = None,
     as_json: Json = False,
 ) -> None:
     """Have failed requests asked again, as if they had not been; answered ones are left alone."""
@@ -98,7 +96,7 @@ def retry(
     equal = _filters(app, class_, model, provider, run, batch)
     now = app.services.now()
     with app.store.write() as connection:
-        stages = [kind] if kind else KIND_NAMES
+        stages = [kind] if kind else KINDS
         count = sum(excuse_errors(connection, now, stage, **equal) for stage in stages)
     if as_json:
         print_json({"requests": count})
@@ -147,7 +145,7 @@ def _print_groups(app: "App") -> None:
     from grabient_ops.store.responses import count_strays
 
     with app.store.read() as connection:
-        groups = [(kind, group) for kind in KIND_NAMES for group in group_errors(connection, kind)]
+        groups = [(kind, group) for kind in KINDS for group in group_errors(connection, kind)]
         strays = count_strays(connection)
     rows = [
         (kind, group.error_class, f"{group.provider}/{group.model}", group.failures,
@@ -163,7 +161,7 @@ def _stages(kind: str | None, after: int) -> Sequence[str]:
     """Ids are counted by stage, so only one can be gone on with: tagging unless one is named."""
     if kind is not None:
         return [kind]
-    return KIND_NAMES[:1] if after else KIND_NAMES
+    return KINDS[:1] if after else KINDS
 
 
 def _print_errors(stage: str, errors: "Sequence[StoredError]", limit: int | None) -> None:

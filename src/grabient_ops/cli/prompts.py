@@ -2,13 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from grabient_ops.cli.common import Json, open_app, print_json, print_line, print_table, warn
 from grabient_ops.cli.legible import legible
 from grabient_ops.errors import InputError
+from grabient_ops.tagging.kinds import Kind
 
 if TYPE_CHECKING:
     from grabient_ops.pipeline.services import Services
@@ -18,7 +19,7 @@ app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Look at the prompts, and choose one."
 )
 _VERSION_HELP = "Version or its beginning."
-Kind = Annotated[Literal["tagging", "refinement"], typer.Option(help="The stage it is for.")]
+ForStage = Annotated[Kind, typer.Option(help="The stage it is for.")]
 
 
 @app.command("list")
@@ -93,7 +94,7 @@ def register(
         str, typer.Option("--message", "-m", help="One line on what this version is about.")
     ],
     use: Annotated[bool, typer.Option(help="Make it the prompt of new passes.")] = True,
-    kind: Kind = "tagging",
+    kind: ForStage = "tagging",
     as_json: Json = False,
 ) -> None:
     """Keep a prompt; passes in flight go on with theirs."""
@@ -110,7 +111,7 @@ def register(
 @app.command()
 def use(
     version: Annotated[str, typer.Argument(help=f"{_VERSION_HELP} `builtin`: the release's own.")],
-    kind: Kind = "tagging",
+    kind: ForStage = "tagging",
     as_json: Json = False,
 ) -> None:
     """Make a registered prompt the one of new passes."""

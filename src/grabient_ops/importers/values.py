@@ -6,8 +6,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from grabient_ops.palettes.palette import Palette
 from grabient_ops.tagging.coercion import Tags
+from grabient_ops.tagging.kinds import Kind
 from grabient_ops.tagging.outcome import ErrorClass
-from grabient_ops.tagging.prompts import PromptKind
 from grabient_ops.tagging.usage import Usage
 
 Source: TypeAlias = Literal["d1", "convex"]
@@ -53,7 +53,7 @@ class ImportedPrompt:
 
     place: Place
     version: str
-    kind: PromptKind
+    kind: Kind
     content: str
     message: str
     created_at: datetime | None
@@ -119,7 +119,7 @@ class ImportedBatch:
 
     place: Place
     source_id: str
-    kind: PromptKind
+    kind: Kind
     document: dict[str, Any]
 
 

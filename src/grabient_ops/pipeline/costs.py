@@ -9,7 +9,6 @@ from grabient_ops.pipeline.limits import PICO
 from grabient_ops.pipeline.services import Services
 from grabient_ops.providers.catalog import Catalog, Prices
 from grabient_ops.store.costs import (
-    KINDS,
     Answerer,
     Sum,
     Tariff,
@@ -20,6 +19,7 @@ from grabient_ops.store.costs import (
 )
 from grabient_ops.store.passes import Pass, list_passes
 from grabient_ops.store.spending import measure_spending
+from grabient_ops.tagging.kinds import KINDS
 from grabient_ops.tagging.usage import Usage
 
 Dimension = Literal["provider", "model", "run", "prompt-version", "palette"]

@@ -25,6 +25,7 @@ from grabient_ops.store.passes import (
     set_budget,
 )
 from grabient_ops.store.prompts import require_prompt
+from grabient_ops.tagging.kinds import Kind
 
 Budget = int | Literal["keep", "lift"]
 """A new budget in pico-dollars; `keep` what is in force, or `lift` it."""
@@ -42,7 +43,7 @@ class Wish:
         budget: what it may cost.
     """
 
-    kind: Literal["tagging", "refinement"]
+    kind: Kind
     prompt_version: str
     models: Sequence[Model]
     words: dict[str, Any]
@@ -177,7 +178,7 @@ def _new_pass(wish: Wish, estimate: dict[str, Any], at: datetime) -> Pass:
     )
 
 
-def _amount(budget: int | Literal["keep", "lift"]) -> int | None:
+def _amount(budget: Budget) -> int | None:
     return budget if isinstance(budget, int) else None
 
 

@@ -12,26 +12,26 @@ from grabient_ops.store.prompts import (
     register_prompt,
     require_prompt,
 )
+from grabient_ops.tagging.kinds import KINDS, Kind
 from grabient_ops.tagging.prompts import (
     Prompt,
-    PromptKind,
     prompt_version,
     refinement_prompt,
     tagging_prompt,
 )
 
 
-def current_prompt(connection: Connection, kind: PromptKind = "tagging") -> str:
+def current_prompt(connection: Connection, kind: Kind = "tagging") -> str:
     """Return the prompt version that new passes use: the operator's choice, or the built-in one."""
     return get_note(connection, _note(kind)) or builtin_prompt(kind).version
 
 
-def builtin_prompt(kind: PromptKind) -> Prompt:
+def builtin_prompt(kind: Kind) -> Prompt:
     """Return the release's own prompt of a stage."""
     return refinement_prompt() if kind == "refinement" else tagging_prompt()
 
 
-def current_content(connection: Connection, kind: PromptKind = "tagging") -> str:
+def current_content(connection: Connection, kind: Kind = "tagging") -> str:
     """Return the text of the prompt that new passes use."""
     found = get_prompt(connection, current_prompt(connection, kind))
     return found.content if found else builtin_prompt(kind).content
@@ -40,7 +40,7 @@ def current_content(connection: Connection, kind: PromptKind = "tagging") -> str
 def register_builtin(services: Services) -> None:
     """Keep the built-in prompts of this release with their content."""
     with services.store.write() as connection:
-        for kind in ("tagging", "refinement"):
+        for kind in KINDS:
             register(connection, services, builtin_prompt(kind))
 
 
@@ -51,7 +51,7 @@ def register(connection: Connection, services: Services, prompt: Prompt) -> bool
 
 
 def register_prompt_text(
-    services: Services, content: str, message: str, *, use: bool, kind: PromptKind = "tagging"
+    services: Services, content: str, message: str, *, use: bool, kind: Kind = "tagging"
 ) -> tuple[str, bool]:
     """Keep a prompt; return its version and whether it was new.
 
@@ -76,7 +76,7 @@ def register_prompt_text(
     return prompt.version, is_new
 
 
-def use_prompt(services: Services, version: str, kind: PromptKind = "tagging") -> str:
+def use_prompt(services: Services, version: str, kind: Kind = "tagging") -> str:
     """Make a registered prompt the one of new passes of its stage; return its version.
 
     Args:
@@ -105,7 +105,7 @@ def _choose(connection: Connection, services: Services, kind: str, version: str)
     announce(connection, "prompts", [version], services.now())
 
 
-def _require_kind(prompt: PromptVersion | None, kind: PromptKind) -> None:
+def _require_kind(prompt: PromptVersion | None, kind: Kind) -> None:
     if prompt is not None and prompt.kind != kind:
         raise InputError(f"{prompt.version} is registered as a {prompt.kind} prompt")
 

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from grabient_ops.store.columns import Cost
 from grabient_ops.store.tables import answers_of, batches, requests
+from grabient_ops.tagging.kinds import KINDS, Kind
 
-Kind = Literal["tagging", "refinement"]
-KINDS: tuple[Kind, ...] = ("tagging", "refinement")
 _SAMPLE = 1000
 _TOKENS = ("input_tokens", "output_tokens", "cached_tokens")
 

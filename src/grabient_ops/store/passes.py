@@ -1,7 +1,7 @@
 """Passes: what operators asked for, what they were told it would cost, and what it may cost."""
 
 from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 from grabient_ops.store.changes import announce
 from grabient_ops.store.tables import batches, passes
 from grabient_ops.store.upsert import insert_new
+from grabient_ops.tagging.kinds import Kind
 
 _NEXT = timedelta(microseconds=1)
 
@@ -31,7 +32,7 @@ class Pass(NamedTuple):
     """
 
     id: str
-    kind: Literal["tagging", "refinement"]
+    kind: Kind
     prompt_version: str
     asked: dict[str, Any]
     estimate: dict[str, Any]

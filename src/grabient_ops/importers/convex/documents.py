@@ -30,7 +30,7 @@ from grabient_ops.importers.values import (
     Refused,
 )
 from grabient_ops.tagging.embed_text import embed_text
-from grabient_ops.tagging.prompts import PromptKind
+from grabient_ops.tagging.kinds import KINDS, Kind
 from grabient_ops.tagging.recovery import MAX_WHOLE_CHARS
 
 Document: TypeAlias = dict[str, Any]
@@ -68,7 +68,7 @@ def _prompt(document: Document, place: Place) -> Iterator[Record]:
     version, content, kind = (document.get(name) for name in ("version", "content", "type"))
     if not isinstance(version, str) or not version or not isinstance(content, str):
         yield Refused(place, "The prompt has no version, or no text.")
-    elif kind not in {"tagging", "refinement"}:
+    elif kind not in KINDS:
         yield Refused(place, "The prompt is neither for tagging nor for refinement.", str(kind))
     else:
         message = _text(document.get("message")) or ""
@@ -190,7 +190,7 @@ def _created(document: Document) -> datetime | None:
     return read_moment(_number(document.get("_creationTime")))
 
 
-def _kind_of(kind: object) -> PromptKind:
+def _kind_of(kind: object) -> Kind:
     return "refinement" if kind == "refinement" else "tagging"
 
 

@@ -4,11 +4,10 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any, Literal
+from typing import Any
 
+from grabient_ops.tagging.kinds import Kind
 from grabient_ops.tagging.vocabulary import CATEGORIES, FIELDS, HARMONIES
-
-PromptKind = Literal["tagging", "refinement"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class Prompt:
     """
 
     version: str
-    kind: PromptKind
+    kind: Kind
     content: str
     message: str
 
@@ -44,7 +43,7 @@ def refinement_prompt() -> Prompt:
 
 
 @cache
-def _built_in(kind: PromptKind, message: str) -> Prompt:
+def _built_in(kind: Kind, message: str) -> Prompt:
     # Bytes, not text: reading as text would rewrite line ends, and with them the version.
     content = resources.files(__package__).joinpath(f"{kind}.md").read_bytes().decode()
     return Prompt(prompt_version(content), kind, content, message)

@@ -5,7 +5,6 @@ from typing import Annotated, NamedTuple
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from grabient_ops.store.costs import KINDS
 from grabient_ops.store.failures import (
     ErrorGroup,
     StoredError,
@@ -13,9 +12,10 @@ from grabient_ops.store.failures import (
     group_errors,
     list_errors,
 )
+from grabient_ops.tagging.kinds import KINDS, Kind
 from grabient_ops.tagging.outcome import ErrorClass
 from grabient_ops.web.api.route import ApiRoute
-from grabient_ops.web.api.words import After, Kind, Limit, Number, ProviderWord, Text
+from grabient_ops.web.api.words import After, Limit, Number, ProviderWord, Text
 from grabient_ops.web.parts import Parts
 
 router = APIRouter(prefix="/errors", tags=["errors"], route_class=ApiRoute)

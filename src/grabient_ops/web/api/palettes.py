@@ -15,9 +15,10 @@ from grabient_ops.store.answers import (
     newest_refinement,
 )
 from grabient_ops.store.palettes import StoredPalette, count_palettes, get_palette, list_palettes
+from grabient_ops.tagging.kinds import Kind
 from grabient_ops.web.api.route import ApiRoute, NotThereError, looking_up, problems
 from grabient_ops.web.api.warehouse import OpenWarehouse
-from grabient_ops.web.api.words import After, Category, Kind, Limit, Seed, Text, selection
+from grabient_ops.web.api.words import After, Category, Limit, Seed, Text, selection
 from grabient_ops.web.parts import Parts
 
 router = APIRouter(prefix="/palettes", tags=["palettes"], route_class=ApiRoute)

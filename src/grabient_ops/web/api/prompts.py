@@ -9,10 +9,10 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from grabient_ops.pipeline.prompting import current_prompt, register_prompt_text, use_prompt
-from grabient_ops.store.costs import KINDS
 from grabient_ops.store.prompts import PromptVersion, list_prompts, require_prompt
+from grabient_ops.tagging.kinds import KINDS, Kind
 from grabient_ops.web.api.route import ApiRoute, looking_up, problems
-from grabient_ops.web.api.words import Id, Kind, LongText, Text
+from grabient_ops.web.api.words import Id, LongText, Text
 from grabient_ops.web.parts import Parts, Web
 
 router = APIRouter(prefix="/prompts", tags=["prompts"], route_class=ApiRoute)

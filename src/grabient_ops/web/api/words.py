@@ -22,7 +22,6 @@ Count: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000)]
 Runs: TypeAlias = Annotated[int, Field(ge=1, le=1000)]
 ProviderWord: TypeAlias = Literal["openai", "anthropic", "google", "groq"]
 SourceWord: TypeAlias = Literal["own", "d1", "convex"]
-Kind: TypeAlias = Literal["tagging", "refinement"]
 
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=_MOST, description="How many at most.")]
 After: TypeAlias = Annotated[Number, Query(description="Begin after this id.")]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple, get_args
+from typing import Annotated, Literal, NamedTuple
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Response
@@ -14,6 +14,7 @@ from grabient_ops.store.error_pages import browse_errors
 from grabient_ops.store.failures import ErrorGroup, excuse_errors, group_errors, load_error
 from grabient_ops.store.history import list_asked_models
 from grabient_ops.store.responses import count_strays
+from grabient_ops.tagging.kinds import KINDS, Kind
 from grabient_ops.tagging.outcome import ErrorClass
 from grabient_ops.web.fields import Number, OnceKey, Word, posted
 from grabient_ops.web.live.panel import Context, Panel
@@ -26,8 +27,6 @@ from grabient_ops.web.replies import Reply
 router = APIRouter(prefix="/errors", include_in_schema=False)
 _PER_PAGE = 20
 _FOLLOWED: frozenset[Topic] = frozenset({"responses", "refinements"})
-Stage = Literal["tagging", "refinement"]
-STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ class Chosen:
     @property
     def stages(self) -> Sequence[str]:
         """The stages that are meant."""
-        return [self.stage] if self.stage in STAGES else STAGES
+        return [self.stage] if self.stage in KINDS else KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,7 @@ class Group(NamedTuple):
 def _read_groups(reading: Reading, shown: Shown) -> Context:
     groups = [
         Group(stage, group, _address_of(stage, group), _is_shown(stage, group, shown))
-        for stage in STAGES
+        for stage in KINDS
         for group in group_errors(reading.connection, stage)
     ]
     return {"groups": groups, "strays": count_strays(reading.connection)}
@@ -143,7 +142,7 @@ def _read_list(reading: Reading, shown: Shown) -> Context:
 
 def _read_frame(reading: Reading, _shown: Shown) -> Context:
     models = dict.fromkeys(model for _, model in list_asked_models(reading.connection))
-    return {"stages": STAGES, "classes": tuple(ErrorClass), "providers": PROVIDERS,
+    return {"stages": KINDS, "classes": tuple(ErrorClass), "providers": PROVIDERS,
             "models": tuple(models)}  # fmt: skip
 
 
@@ -166,7 +165,7 @@ def _excuse(web: Web, chosen: Chosen) -> int:
 @router.get("/{stage}/{id}/{text}")
 def show_text(
     web: Parts,
-    stage: Stage,
+    stage: Kind,
     id: Annotated[int, Path(ge=0, le=2**53)],  # noqa: A002 - name in the path
     text: Literal["error", "response"],
 ) -> Response:

@@ -1,6 +1,6 @@
 """What pages lead to and browsers keep or save: pictures of palettes, whole texts of answers."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path
 from fastapi.responses import Response
@@ -8,6 +8,7 @@ from fastapi.responses import Response
 from grabient_ops.images.render import render_pngs
 from grabient_ops.palettes.seed import InvalidSeedError
 from grabient_ops.store.palette_answers import text_of
+from grabient_ops.tagging.kinds import Kind
 from grabient_ops.web.pages.palette import Seed
 from grabient_ops.web.parts import Parts
 
@@ -31,7 +32,7 @@ def draw_picture(seed: Seed) -> Response:
 def save_text(
     web: Parts,
     seed: Seed,
-    kind: Literal["tagging", "refinement"],
+    kind: Kind,
     answer_id: Annotated[int, Path(ge=1, le=2**63 - 1)],
 ) -> Response:
     """Give the text of an answer, verbatim, as a file that no browser takes for a page."""

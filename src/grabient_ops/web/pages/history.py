@@ -14,6 +14,7 @@ from grabient_ops.store.history import (
     list_asked_models,
 )
 from grabient_ops.store.passes import Pass, list_passes
+from grabient_ops.tagging.kinds import KINDS, Kind
 from grabient_ops.web.fields import Day, Word
 from grabient_ops.web.journey import journey
 from grabient_ops.web.live.panel import Context, Panel
@@ -37,7 +38,7 @@ class Shown:
         after, before: batches next to the page.
     """
 
-    kind: Literal["", "tagging", "refinement"] = ""
+    kind: Literal["", Kind] = ""
     state: Word = ""
     provider: Word = ""
     model: Word = ""
@@ -121,7 +122,7 @@ def _row(item: Pass) -> PassRow:
 
 def _read_frame(reading: Reading, _shown: Shown) -> Context:
     models = [f"{provider}/{model}" for provider, model in list_asked_models(reading.connection)]
-    return {"kinds": ("tagging", "refinement"), "states": STATES, "providers": PROVIDERS,
+    return {"kinds": KINDS, "states": STATES, "providers": PROVIDERS,
             "models": models}  # fmt: skip
 
 

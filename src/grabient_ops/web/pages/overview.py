@@ -7,7 +7,7 @@ from grabient_ops.store.palettes import count_palettes
 from grabient_ops.store.progress import Progress, count_batches
 from grabient_ops.store.refinements import count_refined_palettes
 from grabient_ops.store.spending import measure_spending
-from grabient_ops.tagging.prompts import PromptKind
+from grabient_ops.tagging.kinds import KINDS
 from grabient_ops.web.journey import STAGES, journey
 from grabient_ops.web.live.panel import Context, Panel
 from grabient_ops.web.live.reading import Reading
@@ -58,11 +58,8 @@ def _read_workflows(reading: Reading, _params: Nothing) -> Context:
 
 
 def _read_errors(reading: Reading, _params: Nothing) -> Context:
-    stages: tuple[PromptKind, ...] = ("tagging", "refinement")
     errors = [
-        error
-        for stage in stages
-        for error in browse_errors(reading.connection, stage, _ERRORS).errors
+        error for kind in KINDS for error in browse_errors(reading.connection, kind, _ERRORS).errors
     ]
     return {"errors": sorted(errors, key=lambda error: error.created_at, reverse=True)[:_ERRORS]}
 

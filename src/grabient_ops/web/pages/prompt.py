@@ -13,13 +13,14 @@ from grabient_ops.analytics.questions.versions import version_difference
 from grabient_ops.analytics.warehouse import EmptyLakeError
 from grabient_ops.errors import InputError
 from grabient_ops.pipeline.prompting import builtin_prompt, use_prompt
+from grabient_ops.tagging.kinds import KINDS
 from grabient_ops.web.chrome import CHROME
 from grabient_ops.web.differences import Line, TooLongError, differ
 from grabient_ops.web.fields import Word
 from grabient_ops.web.live.panel import Context, Panel, Wanted
 from grabient_ops.web.live.reading import Reading
 from grabient_ops.web.page import Page
-from grabient_ops.web.pages.prompts import FOLLOWED, KINDS, Known, list_known
+from grabient_ops.web.pages.prompts import FOLLOWED, Known, list_known
 from grabient_ops.web.parts import Parts
 from grabient_ops.web.replies import Reply
 

@@ -15,7 +15,7 @@ from grabient_ops.pipeline.prompting import (
     register_prompt_text,
 )
 from grabient_ops.store.prompts import list_prompts
-from grabient_ops.tagging.prompts import PromptKind
+from grabient_ops.tagging.kinds import KINDS, Kind
 from grabient_ops.web.fields import OnceKey, posted
 from grabient_ops.web.live.panel import Context, Panel
 from grabient_ops.web.live.reading import Reading
@@ -26,7 +26,6 @@ from grabient_ops.web.replies import Reply
 
 router = APIRouter(prefix="/prompts", include_in_schema=False)
 FOLLOWED: frozenset[Topic] = frozenset({"prompts", "responses", "refinements"})
-KINDS: tuple[PromptKind, ...] = ("tagging", "refinement")
 _MOST_CHARACTERS = 200_000
 _MOST_MESSAGE = 200
 
@@ -97,7 +96,7 @@ def register(
 
 
 def _register(web: Parts, new: New) -> tuple[str, bool]:
-    kind: PromptKind = "refinement" if new.kind == "refinement" else "tagging"
+    kind: Kind = "refinement" if new.kind == "refinement" else "tagging"
     # Browsers send the lines of a field with both characters; a prompt's version is its text.
     content = new.content.replace("\r\n", "\n").replace("\r", "\n")
     message = " ".join(new.message.split())
