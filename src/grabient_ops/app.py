@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from grabient_ops.errors import ConfigError, StoreError
+from grabient_ops.loopback import is_loopback
 from grabient_ops.providers.base import PROVIDERS, Provider, ProviderName
 from grabient_ops.providers.catalog import Catalog, load_catalog
 from grabient_ops.providers.registry import KEY_VARIABLES, build_provider
@@ -271,7 +271,7 @@ class App:
             ConfigError: this is a demo's home, and a provider with a key is not on this machine.
         """
         used = [provider for provider in PROVIDERS if self.api_key(provider)]
-        real = [provider for provider in used if not _is_loopback(self.base_url(provider))]
+        real = [provider for provider in used if not self._is_here(provider)]
         if real and self.is_demo():
             message = f"{self.settings.home} is a demo's home, but {', '.join(real)} is real"
             raise ConfigError(f"{message}; set GRABIENT_OPS_HOME to another folder")
@@ -279,7 +279,11 @@ class App:
     def _settle_s(self, provider: ProviderName) -> float:
         if self.settings.settle_seconds is not None:
             return self.settings.settle_seconds
-        return _SETTLE_ON_LOOPBACK_S if _is_loopback(self.base_url(provider)) else _SETTLE_S
+        return _SETTLE_ON_LOOPBACK_S if self._is_here(provider) else _SETTLE_S
+
+    def _is_here(self, provider: ProviderName) -> bool:
+        """Whether an emulator on this machine plays the provider."""
+        return is_loopback(urlsplit(self.base_url(provider) or "").hostname or "")
 
     def _build_provider(self, name: ProviderName) -> Provider:
         key = self.api_key(name)
@@ -296,11 +300,3 @@ class App:
             raise StoreError(
                 f"GRABIENT_OPS_HOME {home} cannot be made: {error.strerror}"
             ) from error
-
-
-def _is_loopback(url: str | None) -> bool:
-    host = urlsplit(url or "").hostname or ""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

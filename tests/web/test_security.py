@@ -8,10 +8,11 @@ from starlette.websockets import WebSocketDisconnect
 from benchmarks.postgres import store_url
 from grabient_ops.app import App
 from grabient_ops.errors import ConfigError
+from grabient_ops.loopback import is_loopback
 from grabient_ops.settings import Settings
 from grabient_ops.web.app import create_web
 from grabient_ops.web.security.guard import CONTENT_POLICY, HEADERS
-from grabient_ops.web.security.policy import LOCAL, Policy, choose_policy, is_loopback
+from grabient_ops.web.security.policy import LOCAL, Policy, choose_policy
 
 HERE = "http://127.0.0.1:4100"
 SAME_ORIGIN = {"sec-fetch-site": "same-origin"}

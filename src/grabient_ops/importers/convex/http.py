@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Callable, Mapping
-from ipaddress import ip_address
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -18,6 +17,7 @@ from grabient_ops.errors import (
     RateLimitedError,
     UnavailableError,
 )
+from grabient_ops.loopback import is_loopback
 
 _NAME = "convex"
 _CLIENT = "grabient-ops-1"
@@ -72,7 +72,7 @@ class ConvexHttp:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ConfigError(f"{url!r} is no address of a Convex deployment")
-        self.is_open_to_listeners = parts.scheme == "http" and not _is_loopback(parts.hostname)
+        self.is_open_to_listeners = parts.scheme == "http" and not is_loopback(parts.hostname)
         self._key = key
         self._pause = pause
         self._client = httpx2.Client(
@@ -149,13 +149,6 @@ class ConvexHttp:
     def _legible(self, text: str) -> str:
         """Cut a text that comes from outside, and take the key out of it."""
         return " ".join(text.replace(self._key, "***").split())[:_LONGEST_MESSAGE]
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _wait_s(error: ProviderError, attempt: int) -> float:

@@ -1,10 +1,10 @@
 """Where the dashboard is reached from, and what follows from that."""
 
 from dataclasses import dataclass
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from grabient_ops.errors import ConfigError
+from grabient_ops.loopback import is_loopback
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -59,13 +59,3 @@ def _read(public_url: str) -> tuple[str, str]:
     if scheme not in {"http", "https"} or not name:
         raise ConfigError("GRABIENT_OPS_PUBLIC_URL should look like https://ops.example")
     return scheme, name
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
