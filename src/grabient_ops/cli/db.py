@@ -2,15 +2,15 @@
 
 import fcntl
 import shutil
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from grabient_ops.cli.common import Json, console, open_app, print_json, print_line
+from grabient_ops.cli.common import Json, open_app, print_json, print_line
+from grabient_ops.cli.progress import progress_bar
 from grabient_ops.errors import InputError, StoreError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Care for the database.")
@@ -28,7 +28,7 @@ def copy(
     from grabient_ops.store.engine import open_store
     from grabient_ops.store.moving import move_store
 
-    with _not_worked_on(with_driver(source)), _progress() as show:
+    with _not_worked_on(with_driver(source)), progress_bar("rows") as show:
         old, new = open_store(with_driver(source)), open_store(with_driver(target))
         counts = move_store(old, new, show)
     if as_json:
@@ -103,16 +103,3 @@ def _not_worked_on(url: str) -> Iterator[None]:
         except BlockingIOError as error:
             raise StoreError(f"a worker holds {file.parent}; stop it before it is moved") from error
         yield
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda _done, _total: None
-        return
-    from rich.progress import Progress
-
-    with Progress(console=console(stderr=True)) as progress:
-        bar = progress.add_task("rows", total=None)
-        yield lambda done, total: progress.update(bar, completed=done, total=total)

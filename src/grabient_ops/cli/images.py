@@ -1,17 +1,17 @@
 """`grabient-ops images`."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grabient_ops.cli.common import MOST, Json, console, open_app, print_json, print_line, warn
+from grabient_ops.cli.common import MOST, Json, open_app, print_json, print_line, warn
 from grabient_ops.cli.legible import legible
+from grabient_ops.cli.progress import progress_bar
 from grabient_ops.errors import GrabientError
 
 if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
+
     from grabient_ops.pipeline.images import Generated
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make pictures of palettes.")
@@ -35,7 +35,7 @@ def generate(
     from grabient_ops.pipeline.images import generate as make
 
     ops = open_app()
-    with _progress() as show:
+    with progress_bar("pictures", columns=_columns) as show:
         done = make(ops.store, ops.pictures, limit=limit, on_progress=show)
     if as_json:
         print_json(_document(done, ops.pictures.place))
@@ -64,17 +64,8 @@ def _print(done: "Generated", place: str) -> None:
     print_line(f"{done.made:,} made, {done.already_there:,} already there{left}: {place}")
 
 
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda _done, _total: None
-        return
-    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def _columns() -> "tuple[ProgressColumn, ...]":
+    """Say how many pictures are made, too."""
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    columns = (TextColumn("pictures"), *Progress.get_default_columns()[1:3])
-    with Progress(
-        *columns, MofNCompleteColumn(), TimeRemainingColumn(), console=console(stderr=True)
-    ) as bar:
-        task = bar.add_task("pictures", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    return (*Progress.get_default_columns()[:3], MofNCompleteColumn(), TimeRemainingColumn())

@@ -1,21 +1,19 @@
 """`grabient-ops import`."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from grabient_ops.cli.common import Json, console, open_app, print_json, print_line, warn
+from grabient_ops.cli.common import Json, open_app, print_json, print_line, warn
 from grabient_ops.cli.legible import legible
+from grabient_ops.cli.progress import progress_bar
 from grabient_ops.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from grabient_ops.importers.values import Progressed, Record, Source
+    from grabient_ops.importers.values import Record, Source
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Take over what another system holds."
@@ -85,8 +83,8 @@ def _import(source: "Source", records: "Iterable[Record]", *, dry_run: bool, as_
     from grabient_ops.pipeline.importing import Importer
 
     importer = Importer(open_app().services, source, dry_run=dry_run)
-    with _progress_bar(source) as show:
-        report = importer.run(records, show)
+    with progress_bar(f"reading {source}") as show:
+        report = importer.run(records, lambda now: show(*now))
     if as_json:
         print_json(report.to_json())
     else:
@@ -130,16 +128,3 @@ def _counts(count: dict[str, int]) -> str:
         f"{count[name]:,} {text}" for name, text in words.items() if count[name] or name in always
     ]
     return f"{count['read']:,} read: {', '.join(told)}"
-
-
-@contextmanager
-def _progress_bar(source: str) -> Iterator[Callable[["Progressed"], None]]:
-    """Show a bar on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda _progressed: None
-        return
-    from rich.progress import Progress
-
-    with Progress(console=console(stderr=True)) as progress:
-        task = progress.add_task(f"reading {source}", total=None)
-        yield lambda shown: progress.update(task, completed=shown.done, total=shown.total)

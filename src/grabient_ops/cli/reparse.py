@@ -1,15 +1,13 @@
 """`grabient-ops reparse`."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
 from typing import Annotated
 
 import typer
 
-from grabient_ops.cli.common import Json, console, open_app, print_json, print_line
+from grabient_ops.cli.common import Json, open_app, print_json, print_line
+from grabient_ops.cli.progress import Show, progress_bar
 
 
 def reparse(
@@ -29,10 +27,10 @@ def reparse(
     with services.store.read() as connection:
         total = sum(count_reparsable(connection, stage.table) for stage in STAGES.values())
     result = Reparsed()
-    with _progress_bar(total) as show:
+    with progress_bar("reading answers", total) as show:
         for stage in STAGES.values():
             reparser = Reparser(services, stage, dry_run=dry_run, allow_loss=allow_loss)
-            result += reparser.run(partial(show, result.read))
+            result += reparser.run(_after(result.read, show))
     if as_json:
         print_json(asdict(result))
         return
@@ -47,17 +45,6 @@ def reparse(
         print_line("nothing was written")
 
 
-@contextmanager
-def _progress_bar(total: int) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on a terminal, nothing elsewhere.
-
-    The block calls the yielded function with the answers read by former stages, and by this one.
-    """
-    if not sys.stderr.isatty():
-        yield lambda _before, _done: None
-        return
-    from rich.progress import Progress
-
-    with Progress(console=console(stderr=True)) as progress:
-        task = progress.add_task("reading answers", total=total)
-        yield lambda before, done: progress.update(task, completed=before + done)
+def _after(before: int, show: Show) -> Callable[[int], None]:
+    """Count on from what former stages have read."""
+    return lambda done: show(before + done)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from grabient_ops.cli.common import console, warn
+from grabient_ops.cli.common import warn
+from grabient_ops.cli.progress import bars_of_runs
 from grabient_ops.errors import GrabientError, StoreError
 from grabient_ops.logs import scrub
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from grabient_ops.pipeline.worker import Worker
 
 log = structlog.get_logger(__name__)
-_SHOW_EVERY_S = 0.5
 _FOLLOW_EVERY_S = 0.5
 
 
@@ -71,7 +70,7 @@ def _work(app: "App", *, until_done: bool) -> None:
     app.refuse_mixing()
     worker = app.worker()
     tune_process()
-    with _stopping_on_signals(worker) as stopped, progress_display(app) as show:
+    with _stopping_on_signals(worker) as stopped, bars_of_runs(app) as show:
         try:
             standstill = worker.run(until_done=until_done, on_tick=show)
         except Exception as error:
@@ -118,7 +117,7 @@ def _follow(app: "App") -> bool:
 
     warn("another worker holds the home: following it")
     onlooker = Onlooker(app.services, Planner(app.services))
-    with progress_display(app) as show:
+    with bars_of_runs(app) as show:
         while (standstill := onlooker.look()) is None:
             show()
             if is_all_answered(app.services):
@@ -155,50 +154,3 @@ def _stopping_on_signals(worker: "Worker") -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def progress_display(app: "App") -> Iterator[Callable[[], None]]:
-    """Show progress bars on a terminal, nothing elsewhere; the block calls the yielded function."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-
-    from grabient_ops.pipeline.status import read_status
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
-        TextColumn("{task.fields[note]}", style="dim"),
-        TimeElapsedColumn(),
-    )
-    bars: dict[int, TaskID] = {}
-    next_show = 0.0
-    with Progress(*columns, console=console(stderr=True)) as progress:
-
-        def show() -> None:
-            nonlocal next_show
-            if time.monotonic() < next_show:
-                return
-            status = read_status(app.services)
-            for run in status["runs"]:
-                _show_run(progress, bars, run, status["batches"])
-            next_show = time.monotonic() + _SHOW_EVERY_S
-
-        def _show_run(
-            progress: Progress, bars: dict[int, TaskID], run: dict[str, int], states: dict[str, int]
-        ) -> None:
-            number = run["run_number"]
-            if number not in bars:
-                bars[number] = progress.add_task(f"run {number}", total=1, note="")
-            waiting = states.get("waiting", 0) if run["pending"] else 0
-            note = f"{run['failed']} failed" if run["failed"] else ""
-            note += f" {waiting} batches waiting" if waiting else ""
-            done = run["succeeded"] + run["failed"]
-            progress.update(bars[number], total=run["expected"], completed=done, note=note.strip())
-
-        yield show
-        next_show = 0.0
-        show()

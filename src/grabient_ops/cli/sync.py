@@ -1,21 +1,23 @@
 """`grabient-ops sync`."""
 
 import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from threading import Event
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from grabient_ops.cli.common import Json, console, open_app, print_json, print_line, warn
+from grabient_ops.cli.common import Json, open_app, print_json, print_line, warn
 from grabient_ops.cli.imports import print_tables
 from grabient_ops.cli.legible import legible
+from grabient_ops.cli.progress import Show, progress_bar
 from grabient_ops.errors import ConfigError, GrabientError
 
 if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
+
     from grabient_ops.app import App
     from grabient_ops.importers.convex.http import ConvexHttp
     from grabient_ops.pipeline.pushing import Pusher
@@ -57,9 +59,6 @@ def convex(
     as_json: Json = False,
 ) -> None:
     """Mirror a Convex deployment: what changes there changes here, kept apart as `convex`."""
-    from grabient_ops.pipeline.following import catch_up
-    from grabient_ops.pipeline.following import follow as follow_on
-
     if follow and dry_run:
         raise typer.BadParameter("--dry-run looks once")
     if verify and (follow or again or moved or push_mutation or dry_run):
@@ -77,12 +76,7 @@ def convex(
         if again:
             syncer.begin_again()
         pusher = _pusher(opened, http, push_mutation)
-        with _counter(syncer) as show:
-            if follow:
-                _start_warehouse(opened)
-                follow_on(syncer, pusher, stop.wait, show)
-            else:
-                catch_up(syncer, None if dry_run else pusher, stop.wait, show)
+        _keep_up(opened, syncer, None if dry_run else pusher, stop, follow=follow)
     report = _report(syncer, pusher, dry_run=dry_run)
     if as_json:
         print_json(report)
@@ -90,6 +84,23 @@ def convex(
         _print(report)
     if signal.SIGINT in received:
         raise KeyboardInterrupt
+
+
+def _keep_up(
+    opened: "App", syncer: "Syncer", pusher: "Pusher | None", stop: Event, *, follow: bool
+) -> None:
+    from grabient_ops.pipeline import following
+
+    with _shown_count() as show:
+
+        def tell() -> None:
+            show(syncer.changes)
+
+        if follow:
+            _start_warehouse(opened)
+            following.follow(syncer, pusher, stop.wait, tell)
+        else:
+            following.catch_up(syncer, pusher, stop.wait, tell)
 
 
 def _verify(opened: "App", url: str, *, as_json: bool) -> None:
@@ -214,21 +225,13 @@ def _print(report: dict[str, Any]) -> None:
     print_line(f"{report['pages']:,} pages read")
 
 
-@contextmanager
-def _counter(syncer: "Syncer") -> Iterator[Callable[[], None]]:
-    with _shown_count() as show:
-        yield lambda: show(syncer.changes)
+def _shown_count() -> AbstractContextManager[Show]:
+    """Show how much was read; how much there is, nobody knows."""
+    return progress_bar("reading convex", columns=_columns)
 
 
-@contextmanager
-def _shown_count() -> Iterator[Callable[[int], None]]:
-    """Show on a terminal how much was read, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.progress import Progress, TextColumn, TimeElapsedColumn
+def _columns() -> "tuple[ProgressColumn, ...]":
+    from rich.progress import TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), TextColumn("{task.completed:,.0f} documents"))
-    with Progress(*columns, TimeElapsedColumn(), console=console(stderr=True)) as progress:
-        task = progress.add_task("reading convex", total=None)
-        yield lambda count: progress.update(task, completed=count)
+    words, count = TextColumn("{task.description}"), "{task.completed:,.0f} documents"
+    return words, TextColumn(count), TimeElapsedColumn()
