@@ -26,8 +26,8 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Run the whole pipeline against the built-in sandbox, then report; no key, no cost."""
-    from grabient_ops.cli.asking import refresh_refined
     from grabient_ops.cli.demo_report import print_demo
+    from grabient_ops.cli.fresh import refresh_refined
     from grabient_ops.cli.session import work_until_done
     from grabient_ops.pipeline.images import generate
     from grabient_ops.pipeline.orders import TaggingOrder, place

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grabient_ops.cli.asking import refresh_refined
 from grabient_ops.cli.common import MOST, Json, open_app, print_json, print_line
+from grabient_ops.cli.fresh import refresh_refined
 from grabient_ops.cli.legible import legible
 
 if TYPE_CHECKING:

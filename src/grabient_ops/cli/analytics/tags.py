@@ -8,23 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grabient_ops.cli.asking import (
+from grabient_ops.cli.analytics.looks import bar, draw, label, percent
+from grabient_ops.cli.analytics.options import (
     Category,
     Engine,
-    EngineName,
     Models,
     Plot,
     Prompts,
     Runs,
     Sources,
-    bar,
-    draw,
-    fresh_warehouse,
-    label,
-    percent,
     selection,
 )
 from grabient_ops.cli.common import MOST, Json, print_json, print_line, print_table
+from grabient_ops.cli.fresh import EngineName, fresh_warehouse
 from grabient_ops.cli.legible import legible
 
 if TYPE_CHECKING:

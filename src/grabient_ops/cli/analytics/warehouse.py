@@ -1,4 +1,4 @@
-"""`grabient-ops analytics`."""
+"""`grabient-ops analytics`: the warehouse itself is renewed, read by SQL, copied out."""
 
 import sys
 from dataclasses import asdict
@@ -6,20 +6,11 @@ from typing import Annotated
 
 import typer
 
-from grabient_ops.cli import model_questions, questions
-from grabient_ops.cli.asking import catch_up, refresh, refresh_refined
 from grabient_ops.cli.common import MOST, Json, open_app, print_json, print_line, print_table, warn
-from grabient_ops.cli.convergence import convergence
+from grabient_ops.cli.fresh import catch_up, refresh, refresh_refined
 from grabient_ops.cli.legible import legible
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Ask anything about all answers; the warehouse is brought up to date first.",
-)
 
-
-@app.command()
 def sync(
     rebuild: Annotated[bool, typer.Option(help="Read every answer again.")] = False,
     follow: Annotated[bool, typer.Option(help="Stay, and keep it up to date.")] = False,
@@ -39,18 +30,6 @@ def sync(
         run(opened.lake, opened.settings.store_url)
 
 
-app.command()(questions.consensus)
-app.command("top-tags")(questions.top_tags)
-app.command()(questions.versions)
-app.command()(convergence)
-app.command()(model_questions.agreement)
-app.command()(model_questions.reliability)
-app.command()(model_questions.accuracy)
-app.command()(model_questions.usage)
-app.command()(model_questions.errors)
-
-
-@app.command()
 def sql(
     statement: Annotated[str, typer.Argument(help="One SELECT; `-` reads it from stdin.")],
     rows: Annotated[int, typer.Option(min=1, max=MOST, help="How many rows at most.")] = 1000,
@@ -80,7 +59,6 @@ def sql(
         warn(f"only the first {rows:,} rows; --rows shows more")
 
 
-@app.command()
 def export(
     target: Annotated[str, typer.Argument(help="A folder, or s3://bucket/prefix (R2 too).")],
     as_json: Json = False,

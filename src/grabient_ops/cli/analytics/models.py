@@ -4,19 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grabient_ops.cli.asking import (
-    Models,
-    Plot,
-    Prompts,
-    Runs,
-    Sources,
-    bar,
-    draw,
-    fresh_warehouse,
-    model_name,
-    percent,
-    selection,
-)
+from grabient_ops.cli.analytics.looks import bar, draw, model_name, percent
+from grabient_ops.cli.analytics.options import Models, Plot, Prompts, Runs, Sources, selection
 from grabient_ops.cli.common import (
     Json,
     open_app,
@@ -26,6 +15,7 @@ from grabient_ops.cli.common import (
     require_known,
     usd,
 )
+from grabient_ops.cli.fresh import fresh_warehouse
 from grabient_ops.cli.legible import legible
 
 if TYPE_CHECKING:

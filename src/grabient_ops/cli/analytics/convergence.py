@@ -5,20 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grabient_ops.cli.asking import (
+from grabient_ops.cli.analytics.looks import bar, draw, percent
+from grabient_ops.cli.analytics.options import (
     Category,
     Models,
     Plot,
     Prompts,
     Runs,
     Sources,
-    bar,
-    draw,
-    fresh_warehouse,
-    percent,
     selection,
 )
 from grabient_ops.cli.common import Json, open_app, print_json, print_line, print_table, usd
+from grabient_ops.cli.fresh import fresh_warehouse
 
 if TYPE_CHECKING:
     from grabient_ops.analytics.questions.convergence import Convergence
