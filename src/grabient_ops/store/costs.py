@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from grabient_ops.store.columns import Cost
+from grabient_ops.store.counting import one_if
 from grabient_ops.store.tables import answers_of, batches, requests
 from grabient_ops.tagging.kinds import KINDS, Kind
 
@@ -123,11 +124,11 @@ def _sums(table: sa.Table, group: Sequence[str], tariffs: Sequence[Tariffs]) -> 
     cost_sum = total(cost).label("cost_sum")
     query = sa.select(
         *columns,
-        total(sa.case((has_tokens, 1), else_=0)),
+        total(one_if(has_tokens)),
         *(total(table.c[name]) for name in _TOKENS),
         cost_sum,
         total(standard),
-        total(sa.case((is_unpriced, 1), else_=0)),
+        total(one_if(is_unpriced)),
     ).select_from(table)
     return query.group_by(*columns).order_by(sa.desc("cost_sum").nulls_last(), *columns)
 

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from grabient_ops.store.changes import announce
+from grabient_ops.store.counting import one_if
 from grabient_ops.store.tables import answers_of
 
 _REQUEST = ("prompt_version", "provider", "model", "run_number", "seed")
@@ -93,7 +94,7 @@ def group_errors(
             answers.c.error_class,
             *request,
             sa.func.count().label("failures"),
-            sa.func.max(sa.case((_still_counts(answers), 1), else_=0)).label("unanswered"),
+            sa.func.max(one_if(_still_counts(answers))).label("unanswered"),
         )
         .where(answers.c.error_class.is_not(None), *_matches(answers, equal))
         .group_by(answers.c.error_class, *request)

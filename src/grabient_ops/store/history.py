@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from grabient_ops.store.batches import Batch
+from grabient_ops.store.counting import one_if
 from grabient_ops.store.tables import batches, requests
 
 
@@ -85,8 +86,8 @@ class Outcomes(NamedTuple):
 def count_outcomes(connection: Connection, batch_ids: Sequence[str]) -> dict[str, Outcomes]:
     """Count the requests of a few batches that have ended, by batch id."""
     state = requests.c.state
-    is_success = sa.case((state == "succeeded", 1), else_=0)
-    is_failure = sa.case((state.in_(("failed", "missing")), 1), else_=0)
+    is_success = one_if(state == "succeeded")
+    is_failure = one_if(state.in_(("failed", "missing")))
     query = (
         sa.select(requests.c.batch_id, sa.func.sum(is_success), sa.func.sum(is_failure))
         .where(requests.c.batch_id.in_(batch_ids))

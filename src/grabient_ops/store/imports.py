@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 
 from grabient_ops.store.changes import announce
 from grabient_ops.store.chunks import chunks
+from grabient_ops.store.counting import one_if
 from grabient_ops.store.palettes import NewPalette
 from grabient_ops.store.prompts import PromptVersion, register_prompt
 from grabient_ops.store.tables import imported_batches, palettes, prompt_versions
@@ -248,7 +249,7 @@ def _taken(
     """Return the attempts that some requests have had, and whether one has succeeded."""
     columns = [table.c[name] for name in _KEY]
     attempts = sa.func.max(table.c.attempt)
-    successes = sa.func.sum(sa.case((table.c.error_class.is_(None), 1), else_=0))
+    successes = sa.func.sum(one_if(table.c.error_class.is_(None)))
     taken: dict[tuple[Any, ...], tuple[int, bool]] = {}
     for chunk in chunks(keys):
         query = (

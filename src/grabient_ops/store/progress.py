@@ -1,12 +1,13 @@
 """How far everything is: counted by query, never kept by hand."""
 
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from grabient_ops.store.chunks import chunks
+from grabient_ops.store.counting import one_if
 from grabient_ops.store.tables import batches, palette_tags, palettes, targets
 from grabient_ops.store.targets import FINAL_ERRORS, LAST_RUN
 
@@ -96,45 +97,43 @@ def count_outcomes(
     connection: Connection, prompt_version: str, max_attempts: int, run: Run | None = None
 ) -> dict[Run, Outcome]:
     """Return what has come of each run, or of one."""
-    tags = palette_tags.c
-    counted = sa.and_(tags.error_class.is_not(None), tags.excused.is_(False))
-    key = (tags.provider, tags.model, tags.run_number)
-    pairs = (
-        sa.select(
-            *key,
-            sa.func.max(sa.case((tags.error_class.is_(None), 1), else_=0)).label("success"),
-            sa.func.max(
-                sa.case((sa.and_(counted, tags.error_class.in_(FINAL_ERRORS)), 1), else_=0)
-            ).label("final"),
-            sa.func.sum(sa.case((counted, 1), else_=0)).label("errors"),
-        )
-        .join(
-            targets,
-            sa.and_(
-                targets.c.prompt_version == tags.prompt_version,
-                targets.c.provider == tags.provider,
-                targets.c.model == tags.model,
-                targets.c.seed == tags.seed,
-                tags.run_number <= LAST_RUN,
-            ),
-        )
-        .join(palettes, palettes.c.seed == tags.seed)
-        .where(tags.prompt_version == prompt_version, *_is_of(run))
-        .group_by(*key, tags.seed)
-        .subquery()
-    )
-    used_up = sa.or_(pairs.c.final == 1, pairs.c.errors >= max_attempts)
-    query = sa.select(
-        pairs.c.provider,
-        pairs.c.model,
-        pairs.c.run_number,
-        sa.func.sum(pairs.c.success),
-        sa.func.sum(sa.case((sa.and_(pairs.c.success == 0, used_up), 1), else_=0)),
-    ).group_by(pairs.c.provider, pairs.c.model, pairs.c.run_number)
+    asked = _outcomes_of_pairs(prompt_version, run).subquery()
+    pairs = asked.c
+    used_up = sa.or_(pairs.final == 1, pairs.errors >= max_attempts)
+    key = (pairs.provider, pairs.model, pairs.run_number)
+    failed = one_if(sa.and_(pairs.success == 0, used_up))
+    query = sa.select(*key, sa.func.sum(pairs.success), sa.func.sum(failed)).group_by(*key)
     return {
         (provider, model, number): Outcome(int(succeeded), int(failed))
         for provider, model, number, succeeded, failed in connection.execute(query)
     }
+
+
+def _outcomes_of_pairs(prompt_version: str, run: Run | None) -> sa.Select[Any]:
+    """Select what each model has answered about each palette in each run."""
+    tags = palette_tags.c
+    counted = sa.and_(tags.error_class.is_not(None), tags.excused.is_(False))
+    final = sa.and_(counted, tags.error_class.in_(FINAL_ERRORS))
+    key = (tags.provider, tags.model, tags.run_number)
+    is_wanted = sa.and_(
+        targets.c.prompt_version == tags.prompt_version,
+        targets.c.provider == tags.provider,
+        targets.c.model == tags.model,
+        targets.c.seed == tags.seed,
+        tags.run_number <= LAST_RUN,
+    )
+    return (
+        sa.select(
+            *key,
+            sa.func.max(one_if(tags.error_class.is_(None))).label("success"),
+            sa.func.max(one_if(final)).label("final"),
+            sa.func.sum(one_if(counted)).label("errors"),
+        )
+        .join(targets, is_wanted)
+        .join(palettes, palettes.c.seed == tags.seed)
+        .where(tags.prompt_version == prompt_version, *_is_of(run))
+        .group_by(*key, tags.seed)
+    )
 
 
 def sum_tokens(

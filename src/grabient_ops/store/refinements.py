@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from grabient_ops.store.chunks import chunks
+from grabient_ops.store.counting import count_of, one_if
 from grabient_ops.store.tables import (
     palette_tag_refined,
     palette_tags,
@@ -74,12 +75,9 @@ def _given_up(max_attempts: int) -> sa.Select[Any]:
     counted = sa.and_(answers.error_class.is_not(None), answers.excused.is_(False))
     is_final = sa.and_(counted, answers.error_class.in_(FINAL_ERRORS))
 
-    def total(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
-        return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
-
-    used_up = sa.or_(total(counted) >= max_attempts, total(is_final) > 0)
+    used_up = sa.or_(count_of(counted) >= max_attempts, count_of(is_final) > 0)
     pairs = (
-        sa.select(targets.c.seed, sa.case((used_up, 1), else_=0).label("used_up"))
+        sa.select(targets.c.seed, one_if(used_up).label("used_up"))
         .join(prompt_versions, prompt_versions.c.version == targets.c.prompt_version)
         .outerjoin(
             palette_tag_refined,

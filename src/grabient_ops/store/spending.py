@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 
 from grabient_ops.store.batches import OPEN_STATES, Batch, update_batch
 from grabient_ops.store.changes import announce
+from grabient_ops.store.counting import one_if
 from grabient_ops.store.tables import answers_of, batches, requests, stray_results
 
 
@@ -44,7 +45,7 @@ def measure_spending(connection: Connection, scope: Sequence[Since] | None = Non
     query = sa.select(
         sa.func.sum(batches.c.settled_cost),
         sa.func.sum(batches.c.reserved_cost),
-        sa.func.max(sa.case((in_flight, 1), else_=0)),
+        sa.func.max(one_if(in_flight)),
     )
     if scope is not None:
         query = query.where(sa.or_(sa.false(), *map(_belongs, scope)))

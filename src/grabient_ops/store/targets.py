@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from grabient_ops.store.changes import announce
+from grabient_ops.store.counting import count_of
 from grabient_ops.store.palettes import oldest_seeds
 from grabient_ops.store.tables import (
     answers_of,
@@ -235,13 +236,10 @@ def _is_askable(answers: sa.Subquery, max_attempts: int) -> sa.ColumnElement[boo
     error = answers.c.error_class
     counted_error = sa.and_(has_row, error.is_not(None), answers.c.excused.is_(False))
 
-    def number_of(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
-        return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
-
     return sa.and_(
-        number_of(sa.and_(has_row, error.is_(None))) == 0,
-        number_of(sa.and_(counted_error, error.in_(FINAL_ERRORS))) == 0,
-        number_of(counted_error) < max_attempts,
+        count_of(sa.and_(has_row, error.is_(None))) == 0,
+        count_of(sa.and_(counted_error, error.in_(FINAL_ERRORS))) == 0,
+        count_of(counted_error) < max_attempts,
     )
 
 
