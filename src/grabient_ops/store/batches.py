@@ -125,12 +125,23 @@ def reserve_batch(
             **same,
         )
     )
+    _reserve_requests(connection, {"batch_id": batch_id, **same}, asked, inputs)
+    expect(connection, workflow_id, batch_id)
+    announce(connection, "batches", [batch_id], at)
+    return batch_id
+
+
+def _reserve_requests(
+    connection: Connection,
+    same: dict[str, Any],
+    asked: Sequence[Unanswered],
+    inputs: Sequence[str] | None,
+) -> None:
     rows = [
         {
-            "batch_id": batch_id,
+            **same,
             "position": position,
             "state": "open",
-            **same,
             "seed": palette.seed,
             "attempt": palette.attempt,
             "input": None if inputs is None else inputs[position],
@@ -138,9 +149,6 @@ def reserve_batch(
         for position, palette in enumerate(asked)
     ]
     connection.execute(sa.insert(requests), rows)
-    expect(connection, workflow_id, batch_id)
-    announce(connection, "batches", [batch_id], at)
-    return batch_id
 
 
 def _count_of_run(connection: Connection, same: dict[str, Any]) -> int:
