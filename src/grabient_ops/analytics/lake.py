@@ -21,11 +21,11 @@ from grabient_ops.analytics.manifest import (
     Segment,
     Watermark,
     among,
+    move_watermark,
     read_manifest,
     replace_generation,
     sweep,
     without_expired,
-    write_manifest,
 )
 from grabient_ops.analytics.staging import Staging
 from grabient_ops.analytics.tallies import count_all, count_some, is_due
@@ -91,11 +91,7 @@ class LakeWriter:
         if is_due(self.published):
             manifest = count_some(self._lake, self._next(self.published, watermark), self._token)
             return replace_generation(self._lake, self.published, manifest)
-        if watermark == self.published.watermark:
-            return self.published
-        manifest = replace(self.published, watermark=watermark)
-        write_manifest(self._lake, manifest)
-        return manifest
+        return move_watermark(self._lake, self.published, watermark)
 
     def close(self) -> None:
         """Give memory back; what was not published is swept away by the next writer."""

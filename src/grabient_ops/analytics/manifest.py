@@ -163,6 +163,15 @@ def write_manifest(lake: Path, manifest: Generation) -> None:
     sync_to_disk([lake])
 
 
+def move_watermark(lake: Path, published: _Kind, watermark: Watermark | None) -> _Kind:
+    """Publish that nothing has changed up to a watermark; return what is published then."""
+    if watermark == published.watermark:
+        return published
+    manifest = msgspec.structs.replace(published, watermark=watermark)
+    write_manifest(lake, manifest)
+    return manifest
+
+
 def sync_to_disk(paths: Iterable[Path]) -> None:
     """Make files and folders survive a power cut."""
     for path in paths:

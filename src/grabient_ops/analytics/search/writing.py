@@ -17,10 +17,10 @@ from grabient_ops.analytics.compaction import choose
 from grabient_ops.analytics.locking import acquire
 from grabient_ops.analytics.manifest import (
     Watermark,
+    move_watermark,
     replace_generation,
     sweep,
     without_expired,
-    write_manifest,
 )
 from grabient_ops.analytics.parquet import copy, scan
 from grabient_ops.analytics.refined import (
@@ -117,7 +117,7 @@ class RefinedWriter:
         parts = [*self.base.parts, *self._added]
         same = self.base.embedding == self.published.embedding and parts == self.published.parts
         if same and self.published.generation:
-            return self._move(watermark)
+            return move_watermark(self._folder, self.published, watermark)
         manifest = replace(
             self.base,
             generation=self.published.generation + 1,
@@ -126,14 +126,6 @@ class RefinedWriter:
             parts=self._compact(parts),
         )
         return replace_generation(self._folder, self.published, manifest)
-
-    def _move(self, watermark: Watermark) -> RefinedManifest:
-        """Publish that nothing has changed up to a watermark."""
-        if watermark == self.published.watermark:
-            return self.published
-        manifest = replace(self.published, watermark=watermark)
-        write_manifest(self._folder, manifest)
-        return manifest
 
     def close(self) -> None:
         """Give memory back; what was not published is swept away by the next writer."""
