@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from grabient_ops.palettes import aligned, legacy
 from grabient_ops.palettes.gradient import colours
+from grabient_ops.palettes.lzstring import MIRRORED
 from grabient_ops.palettes.palette import DEFAULT_GLOBALS
 from grabient_ops.palettes.seed import read_values
 from grabient_ops.palettes.spaces import Bytes, Floats
@@ -42,7 +43,6 @@ _COEFF_ZERO, _GLOBAL_ZERO = 1 << 17, 1 << 11
 
 _SEXTET = np.zeros(128, dtype=np.int64)
 _SEXTET[list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")] = range(64)
-_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _WIDTH = np.array([count.bit_length() for count in range(_MOST_PHRASES)])
 _MASK = (1 << _WIDTH) - 1
 _CLASS = np.full(256, 15)
@@ -248,7 +248,7 @@ def _in_order(steps: list[_Pieces]) -> _Pieces:
 def _words(seeds: list[str], width: int) -> _Ints:
     """Give, for each byte of the bit streams, the 32 bits that begin there, lowest bit first."""
     padded = "".join([seed.ljust(width, "A") for seed in seeds])
-    octets = b64decode(padded, altchars=b"+-").translate(_MIRRORED)
+    octets = b64decode(padded, altchars=b"+-").translate(MIRRORED)
     words = np.ndarray(len(octets) - 3, dtype="<u4", buffer=octets, strides=(1,))
     return words.astype(np.int64)
 

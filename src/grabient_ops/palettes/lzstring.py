@@ -21,7 +21,8 @@ _WIDTHS = [(count.bit_length(), (1 << count.bit_length()) - 1) for count in rang
 
 _TO_BASE64 = str.maketrans("-", "/")
 _FROM_BASE64 = str.maketrans("/", "-")
-_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+"""Every byte with its bits the other way round."""
 _FOREIGN = re.compile(r"[^A-Za-z0-9+-]")
 
 
@@ -75,7 +76,7 @@ def _bits_of(packed: str) -> int:
     """Put the stream of bits (six a character, high bit first) into a number, first bit lowest."""
     clean = _FOREIGN.sub("A", packed.replace(" ", "+")).translate(_TO_BASE64)
     octets = b64decode(clean + "A" * (-len(clean) % 4))
-    return int.from_bytes(octets.translate(_MIRRORED), "little")
+    return int.from_bytes(octets.translate(MIRRORED), "little")
 
 
 def compress(text: str) -> str:
@@ -135,5 +136,5 @@ class _Stream:
     def spelled(self) -> str:
         """Spell the bits; a last character is written even when no bit is left for it."""
         length = self._count // 6 + 1
-        octets = self._bits.to_bytes(-(-length // 4) * 3, "little").translate(_MIRRORED)
+        octets = self._bits.to_bytes(-(-length // 4) * 3, "little").translate(MIRRORED)
         return b64encode(octets).decode().translate(_FROM_BASE64)[:length]
