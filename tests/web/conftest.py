@@ -3,6 +3,7 @@ import re
 import shutil
 import socket
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -317,6 +318,15 @@ def serve(app: App) -> Iterator[Callable[..., Served]]:
 def served(serve: Callable[..., Served]) -> Served:
     """A dashboard of the home, without a worker."""
     return serve()
+
+
+def settled(served: Served, address: str) -> str:
+    """Return a page once its slow panels have come."""
+    deadline = time.monotonic() + 60
+    while "Loading" in (page := served.get(address)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert "Loading" not in page
+    return page
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """The page of one palette, over HTTP, from a real store."""
 
 import re
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -11,7 +10,7 @@ from grabient_ops.images.render import render_pngs
 from grabient_ops.palettes.describe import describe
 from grabient_ops.palettes.legacy import write_legacy
 from grabient_ops.palettes.seed import read_seed
-from tests.web.conftest import HOSTILE, SEEDS
+from tests.web.conftest import HOSTILE, SEEDS, settled
 
 if TYPE_CHECKING:
     from tests.web.conftest import Served, Shelf
@@ -24,15 +23,6 @@ GetError = Callable[..., tuple[int, str]]
 
 def _address(seed: str = SEED) -> str:
     return f"/palettes/{quote(seed, safe='')}"
-
-
-def _settled(served: "Served", address: str) -> str:
-    """Return a page once its slow panels have come."""
-    deadline = time.monotonic() + 60
-    while "Loading" in (page := served.get(address)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert "Loading" not in page
-    return page
 
 
 def test_a_palette_shows_its_colours_in_every_notation_and_its_facts(
@@ -177,7 +167,7 @@ def test_hostile_texts_are_escaped_isolated_and_clamped(served: "Served", shelf:
         SEED, tags={"mood": evil}, sentence=HOSTILE, embed_text=HOSTILE, input=HOSTILE,
         dropped=[{"tag": HOSTILE, "reason": LONG}, {}],
     )  # fmt: skip
-    page = _settled(served, _address())
+    page = settled(served, _address())
 
     assert "<script>alert" not in page
     assert "<bdi>&lt;script&gt;" in page
@@ -239,7 +229,7 @@ def test_neighbours_by_meaning_and_by_colour_are_linked(served: "Served", shelf:
     shelf.palettes(*SEEDS, twin)
     for seed in SEEDS[:3]:
         shelf.refine(seed)
-    page = _settled(served, _address())
+    page = settled(served, _address())
     meaning = page.split("Near in meaning")[1].split("</section>")[0]
     colour = page.split("Near in colour")[1].split("</section>")[0]
 
@@ -254,7 +244,7 @@ def test_without_refinements_there_are_no_neighbours_in_meaning(
 ) -> None:
     shelf.palettes(SEED)
 
-    assert "Only refined palettes have neighbours" in _settled(served, _address())
+    assert "Only refined palettes have neighbours" in settled(served, _address())
 
 
 def test_an_answer_reaches_the_page_by_itself(served: "Served", shelf: "Shelf") -> None:

@@ -1,13 +1,12 @@
 """The grid of palettes, over HTTP, from a real store."""
 
 import re
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from grabient_ops.palettes.invented import invented_seeds
-from tests.web.conftest import HOSTILE, SEEDS
+from tests.web.conftest import HOSTILE, SEEDS, settled
 
 if TYPE_CHECKING:
     from tests.web.conftest import Served, Shelf
@@ -18,14 +17,6 @@ _LINK = re.compile(r'href="([^"]+)"')
 
 def _tiles(page: str) -> list[str]:
     return _TILE.findall(page)
-
-
-def _tagged(served: "Served", address: str) -> str:
-    """Return a page once the warehouse has answered."""
-    deadline = time.monotonic() + 60
-    while "Loading" in (page := served.get(address)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return page
 
 
 def test_without_palettes_the_page_says_how_to_get_some(served: "Served") -> None:
@@ -86,9 +77,9 @@ def test_a_source_chooses_palettes_by_who_asked(served: "Served", shelf: "Shelf"
     assert _tiles(served.get("/palettes?source=convex")) == []
     assert _tiles(served.get("/palettes?source=own&state=untagged")) == sorted(SEEDS[3:])
     assert _tiles(served.get("/palettes?source=d1&state=tagged")) == [SEEDS[3]]
-    assert _tiles(_tagged(served, "/palettes?source=d1&tag=of+old")) == [SEEDS[3]]
-    assert _tiles(_tagged(served, "/palettes?source=own&tag=of+old")) == []
-    assert _tiles(_tagged(served, "/palettes?source=convex&tag=calm")) == []
+    assert _tiles(settled(served, "/palettes?source=d1&tag=of+old")) == [SEEDS[3]]
+    assert _tiles(settled(served, "/palettes?source=own&tag=of+old")) == []
+    assert _tiles(settled(served, "/palettes?source=convex&tag=calm")) == []
 
 
 def test_pages_lead_on_and_back_and_keep_the_choice(served: "Served", shelf: "Shelf") -> None:
@@ -115,8 +106,8 @@ def test_nothing_found_is_told_with_a_way_out(served: "Served", shelf: "Shelf") 
 
 def test_a_tag_finds_the_palettes_that_agree_on_it(served: "Served", shelf: "Shelf") -> None:
     shelf.fill()
-    page = _tagged(served, "/palettes?tag=%20Calm")
-    hostile = _tagged(served, f"/palettes?tag={quote(HOSTILE)}")
+    page = settled(served, "/palettes?tag=%20Calm")
+    hostile = settled(served, f"/palettes?tag={quote(HOSTILE)}")
 
     assert _tiles(page) == sorted(SEEDS[:2])
     assert "<b>100 %</b> of 1 answer" in page
@@ -129,18 +120,18 @@ def test_a_tag_goes_with_the_other_choices(served: "Served", shelf: "Shelf") -> 
     shelf.fill()
     seed = SEEDS[1]
 
-    assert _tiles(_tagged(served, f"/palettes?tag=calm&q={quote(seed)}")) == [seed]
-    assert _tiles(_tagged(served, "/palettes?tag=calm&state=failed")) == []
+    assert _tiles(settled(served, f"/palettes?tag=calm&q={quote(seed)}")) == [seed]
+    assert _tiles(settled(served, "/palettes?tag=calm&state=failed")) == []
     shelf.refine(seed)
-    assert _tiles(_tagged(served, "/palettes?tag=calm&state=refined")) == [seed]
-    assert _tiles(_tagged(served, "/palettes?tag=calm&state=tagged")) == [SEEDS[0]]
+    assert _tiles(settled(served, "/palettes?tag=calm&state=refined")) == [seed]
+    assert _tiles(settled(served, "/palettes?tag=calm&state=tagged")) == [SEEDS[0]]
 
 
 def test_a_tag_that_nobody_gave_finds_nothing(served: "Served", shelf: "Shelf") -> None:
-    assert "No palette is like that" in _tagged(served, "/palettes?tag=calm")
+    assert "No palette is like that" in settled(served, "/palettes?tag=calm")
     shelf.fill()
 
-    assert "No palette is like that" in _tagged(served, "/palettes?tag=wild")
+    assert "No palette is like that" in settled(served, "/palettes?tag=wild")
 
 
 def test_a_new_palette_appears_and_an_answer_changes_only_its_tile(

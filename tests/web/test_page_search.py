@@ -1,10 +1,9 @@
 """Search by meaning, over HTTP, with the packaged word vectors."""
 
-import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from tests.web.conftest import HOSTILE, SEEDS
+from tests.web.conftest import HOSTILE, SEEDS, settled
 
 if TYPE_CHECKING:
     from tests.web.conftest import Served, Shelf
@@ -13,13 +12,7 @@ _TEXTS = ("blue calm ocean waves", "brown cozy autumn forest", "pink electric ne
 
 
 def _search(served: "Served", text: str) -> str:
-    """Return the page once the search has come to its end."""
-    deadline = time.monotonic() + 60
-    address = f"/search?q={quote(text)}"
-    while "Loading" in (page := served.get(address)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert "Loading" not in page
-    return page
+    return settled(served, f"/search?q={quote(text)}")
 
 
 def _refine(shelf: "Shelf") -> None:

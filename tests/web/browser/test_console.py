@@ -1,26 +1,11 @@
 """The SQL console under a keyboard."""
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import Page, expect
 
 from grabient_ops.web.pages.sql import EXAMPLES
 from tests.web.browser.conftest import has_stayed, stay
-from tests.web.conftest import HOSTILE, Served, Shelf, open_app
-
-
-@pytest.fixture(scope="module")
-def console(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A dashboard whose answers can be asked; not to be changed."""
-    app = open_app(shutil.copytree(empty_home, tmp_path_factory.mktemp("sql") / "home"))
-    Shelf(app).fill()
-    served = Served(app)
-    yield served
-    served.stop()
-    app.store.close()
+from tests.web.conftest import HOSTILE, Served
 
 
 def run(page: Page, sql: str) -> None:
@@ -29,8 +14,8 @@ def run(page: Page, sql: str) -> None:
     page.keyboard.press("Control+Enter")
 
 
-def test_a_query_is_run_and_answered_in_its_place(console: Served, page: Page) -> None:
-    page.goto(f"{console.url}/sql")
+def test_a_query_is_run_and_answered_in_its_place(full: Served, page: Page) -> None:
+    page.goto(f"{full.url}/sql")
     stay(page)
     run(page, "SELECT tag, count(*) AS votes FROM votes GROUP BY tag ORDER BY tag")
 
@@ -40,8 +25,8 @@ def test_a_query_is_run_and_answered_in_its_place(console: Served, page: Page) -
     assert has_stayed(page)
 
 
-def test_an_error_is_shown_and_the_next_query_takes_its_place(console: Served, page: Page) -> None:
-    page.goto(f"{console.url}/sql")
+def test_an_error_is_shown_and_the_next_query_takes_its_place(full: Served, page: Page) -> None:
+    page.goto(f"{full.url}/sql")
     run(page, "SELECT nonsense")
     expect(page.locator("#sql-answer")).to_contain_text("Binder Error")
     run(page, "SELECT 42 AS answer")
@@ -50,8 +35,8 @@ def test_an_error_is_shown_and_the_next_query_takes_its_place(console: Served, p
     expect(page.locator("#sql-answer")).not_to_contain_text("Binder Error")
 
 
-def test_what_was_run_is_remembered_in_this_browser(console: Served, page: Page) -> None:
-    page.goto(f"{console.url}/sql")
+def test_what_was_run_is_remembered_in_this_browser(full: Served, page: Page) -> None:
+    page.goto(f"{full.url}/sql")
     for sql in ("SELECT 1", f"SELECT '{HOSTILE}' AS hostile", "SELECT 1"):
         run(page, sql)
         expect(page.locator("#history-list button").first).to_have_text(sql)
@@ -64,8 +49,8 @@ def test_what_was_run_is_remembered_in_this_browser(console: Served, page: Page)
     expect(page.locator("#history")).to_be_hidden()
 
 
-def test_an_example_is_a_beginning(console: Served, page: Page) -> None:
-    page.goto(f"{console.url}/sql")
+def test_an_example_is_a_beginning(full: Served, page: Page) -> None:
+    page.goto(f"{full.url}/sql")
     stay(page)
     page.get_by_role("link", name="Longest answers").click()
 
@@ -75,9 +60,9 @@ def test_an_example_is_a_beginning(console: Served, page: Page) -> None:
 
 @pytest.mark.parametrize(("name", "beginning"), [("CSV", b"n\r\n1"), ("Parquet", b"PAR1")])
 def test_an_answer_is_taken_away_as_a_file(
-    console: Served, page: Page, name: str, beginning: bytes
+    full: Served, page: Page, name: str, beginning: bytes
 ) -> None:
-    page.goto(f"{console.url}/sql")
+    page.goto(f"{full.url}/sql")
     run(page, "SELECT 1 AS n")
     with page.expect_download() as download:
         page.get_by_role("button", name=name, exact=True).click()
