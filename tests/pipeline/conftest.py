@@ -16,6 +16,7 @@ from benchmarks.postgres import journal_url, store_url
 from grabient_ops.analytics.sync import sync
 from grabient_ops.analytics.warehouse import Warehouse, open_warehouse
 from grabient_ops.palettes.invented import invented_seeds
+from grabient_ops.pipeline.bounds import bound_of_batch
 from grabient_ops.pipeline.runs import Plan, Planner
 from grabient_ops.pipeline.services import Policy, Services, elapsed_s
 from grabient_ops.pipeline.stages import stage_of
@@ -305,6 +306,19 @@ class Lab:
             state="waiting",
         )
         return self.services.batch(batch.id)
+
+    def watch_errors(self, batch: Batch) -> list[str | None]:
+        """Return a list to which each call of OpenAI adds what the batch shows as its error."""
+        shown: list[str | None] = []
+        self.openai.on_call = lambda _: shown.append(self.services.batch(batch.id).error)
+        return shown
+
+    def bound(self, batch: Batch) -> int:
+        """The most that one request of a batch may cost."""
+        with self.store.read() as connection:
+            bound = bound_of_batch(self.services, connection, batch)
+        assert bound is not None
+        return bound
 
     def respond(self, batch: Batch, error_class: str | None = None) -> None:
         """Store one answer, or one failure, for each request of a batch."""

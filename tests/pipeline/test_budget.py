@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from grabient_ops.pipeline.bounds import bound_of_batch
 from grabient_ops.pipeline.budget import Room, admit, explain_standstill, measure_room
 from grabient_ops.pipeline.limits import Limit, dollars
 from grabient_ops.pipeline.passes import Wish, open_pass
@@ -16,13 +15,6 @@ from grabient_ops.store.spending import Spending, measure_spending
 
 if TYPE_CHECKING:
     from tests.pipeline.conftest import Lab
-
-
-def _bound(lab: "Lab", batch: Batch) -> int:
-    with lab.store.read() as connection:
-        bound = bound_of_batch(lab.services, connection, batch)
-    assert bound is not None
-    return bound
 
 
 def _give(lab: "Lab", batch: Batch, pico: int) -> None:
@@ -100,7 +92,7 @@ def test_amounts_are_legible_from_millionths_on(pico: int, shown: str) -> None:
 
 def test_without_a_limit_the_most_it_may_cost_is_still_written_down(lab: "Lab") -> None:
     batch = lab.reserve(3)
-    bound = _bound(lab, batch)
+    bound = lab.bound(batch)
     assert admit(lab.services, batch.id)
 
     stored = lab.services.batch(batch.id)
@@ -112,10 +104,10 @@ def test_without_a_limit_the_most_it_may_cost_is_still_written_down(lab: "Lab") 
 
 def test_asking_again_reserves_nothing_more(lab: "Lab") -> None:
     batch = lab.reserve(3)
-    _give(lab, batch, 3 * _bound(lab, batch))
+    _give(lab, batch, 3 * lab.bound(batch))
 
     assert [admit(lab.services, batch.id) for _ in range(3)] == [True] * 3
-    assert _spending(lab).reserved == 3 * _bound(lab, batch)
+    assert _spending(lab).reserved == 3 * lab.bound(batch)
 
 
 def test_a_reservation_outlives_a_budget_that_was_cut(lab: "Lab") -> None:
@@ -130,7 +122,7 @@ def test_a_reservation_outlives_a_budget_that_was_cut(lab: "Lab") -> None:
 
 def test_what_does_not_fit_at_all_waits_and_says_so(lab: "Lab") -> None:
     batch = lab.reserve(3)
-    _give(lab, batch, _bound(lab, batch) - 1)
+    _give(lab, batch, lab.bound(batch) - 1)
 
     assert not admit(lab.services, batch.id)
     stored = lab.services.batch(batch.id)
@@ -152,11 +144,11 @@ def test_looking_in_vain_again_is_no_news(lab: "Lab") -> None:
 
 def test_the_part_that_fits_goes_and_the_rest_is_free_to_be_planned_again(lab: "Lab") -> None:
     batch = lab.reserve(5)
-    _give(lab, batch, 2 * _bound(lab, batch) + 1)
+    _give(lab, batch, 2 * lab.bound(batch) + 1)
 
     assert admit(lab.services, batch.id)
     stored = lab.services.batch(batch.id)
-    assert (stored.request_count, stored.reserved_cost) == (2, 2 * _bound(lab, batch))
+    assert (stored.request_count, stored.reserved_cost) == (2, 2 * lab.bound(batch))
     with lab.store.read() as connection:
         assert count_requests(connection, batch.id) == {"open": 2, "released": 3}
     (rest,) = lab.plan().reserved
@@ -168,7 +160,7 @@ def test_only_the_requests_that_fit_are_in_the_payload(lab: "Lab") -> None:
     from grabient_ops.pipeline.payload import write_payload
 
     batch = lab.reserve(5)
-    _give(lab, batch, 2 * _bound(lab, batch))
+    _give(lab, batch, 2 * lab.bound(batch))
     admit(lab.services, batch.id)
     submission, _ = write_payload(lab.services, lab.services.batch(batch.id))
 
@@ -180,7 +172,7 @@ def test_raising_the_budget_lets_the_batch_go(lab: "Lab") -> None:
     batch = lab.reserve(3)
     _give(lab, batch, 0)
     assert not admit(lab.services, batch.id)
-    _give(lab, batch, 3 * _bound(lab, batch))
+    _give(lab, batch, 3 * lab.bound(batch))
 
     assert admit(lab.services, batch.id)
     assert lab.services.batch(batch.id).error is None
@@ -189,7 +181,7 @@ def test_raising_the_budget_lets_the_batch_go(lab: "Lab") -> None:
 def test_the_home_has_a_limit_over_all_prompts_and_passes(lab: "Lab") -> None:
     batch = lab.reserve(3)
     _give(lab, batch, 10**15)
-    frugal = replace(lab.services, standing_budget=_bound(lab, batch) - 1)
+    frugal = replace(lab.services, standing_budget=lab.bound(batch) - 1)
 
     assert not admit(frugal, batch.id)
     assert "GRABIENT_OPS_BUDGET_USD" in str(lab.services.batch(batch.id).error)

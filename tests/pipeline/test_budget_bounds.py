@@ -15,7 +15,6 @@ from grabient_ops.pipeline.bounds import (
 )
 from grabient_ops.pipeline.estimate import estimate_runs
 from grabient_ops.providers.catalog import Catalog, Model, Prices
-from grabient_ops.store.batches import Batch
 from grabient_ops.tagging.message import user_messages
 
 if TYPE_CHECKING:
@@ -36,13 +35,6 @@ def _catalog(model: Model, retires_on: date | None = None) -> Catalog:
 
 def _bound(catalog: Catalog, input_tokens: int = 10) -> int | None:
     return request_bound(catalog, catalog.models[0], input_tokens, TODAY)
-
-
-def _bound_of(lab: "Lab", batch: Batch) -> int:
-    with lab.store.read() as connection:
-        bound = bound_of_batch(lab.services, connection, batch)
-    assert bound is not None
-    return bound
 
 
 def test_no_tagging_message_is_longer_than_the_bound_says() -> None:
@@ -90,7 +82,7 @@ def test_a_batch_is_bounded_with_the_parameters_that_it_was_reserved_with(lab: "
     batch = lab.reserve(1)
     more = {**batch.parameters, "max_output_tokens": batch.parameters["max_output_tokens"] + 100}
 
-    assert _bound_of(lab, batch._replace(parameters=more)) - _bound_of(lab, batch) == 100 * 300_000
+    assert lab.bound(batch._replace(parameters=more)) - lab.bound(batch) == 100 * 300_000
 
 
 def test_a_model_that_left_the_catalog_has_no_bound(lab: "Lab") -> None:
@@ -104,12 +96,12 @@ def test_a_refinement_is_bounded_by_its_longest_text_and_its_picture(lab: "Lab")
     batch = lab.reserve(2)._replace(kind="refinement")
     with lab.store.write() as connection:
         connection.exec_driver_sql("UPDATE requests SET input = '조화' || position")
-    text = _bound_of(lab, batch)
+    text = lab.bound(batch)
     with lab.store.write() as connection:
         connection.exec_driver_sql("UPDATE requests SET input = input || '조' WHERE position = 1")
-    assert _bound_of(lab, batch) - text == 3 * 75_000
+    assert lab.bound(batch) - text == 3 * 75_000
 
-    seen = _bound_of(lab, batch._replace(options={"pictures": "inline"}))
+    seen = lab.bound(batch._replace(options={"pictures": "inline"}))
     picture = lab.model().image_tokens
     assert picture is not None
     assert seen - text == (3 + picture) * 75_000
@@ -130,7 +122,7 @@ def test_the_most_that_an_estimate_names_is_what_the_gate_would_hold_back(lab: "
     batch = lab.reserve(3)
     estimate = estimate_runs(lab.services, [lab.model()], 1, None)
 
-    assert estimate.most_usd == pytest.approx(3 * _bound_of(lab, batch) / 10**12)
+    assert estimate.most_usd == pytest.approx(3 * lab.bound(batch) / 10**12)
 
 
 def test_an_estimate_learns_from_answers(lab: "Lab") -> None:

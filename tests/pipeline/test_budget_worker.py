@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from grabient_ops.errors import InputError
-from grabient_ops.pipeline.bounds import bound_of_batch
 from grabient_ops.pipeline.journal import open_client
 from grabient_ops.pipeline.passes import Budget, Wish, open_pass
 from grabient_ops.pipeline.recovery import cancel, list_workflows, restart, show_workflow
@@ -41,9 +40,7 @@ def _give(lab: "Lab", version: str, budget: Budget) -> None:
 def _want(lab: "Lab", palettes: int, affordable: int) -> str:
     """Ask for palettes to be tagged, with money for so many answers and not one more."""
     batch = lab.reserve(palettes)
-    with lab.store.read() as connection:
-        bound = bound_of_batch(lab.services, connection, batch)
-    assert bound is not None
+    bound = lab.bound(batch)
     assert bound > COST
     _give(lab, batch.prompt_version, bound + (affordable - 1) * COST)
     return batch.prompt_version

@@ -89,8 +89,7 @@ def test_a_download_is_repeated_and_its_failure_shown_meanwhile(
 ) -> None:
     batch = lab.submitted(2)
     lab.openai.will("download", *[error] * 3)
-    shown = []
-    lab.openai.on_call = lambda _: shown.append(lab.services.batch(batch.id).error)
+    shown = lab.watch_errors(batch)
     _collect(lab, batch, ("output", "openai-batch-1"))
 
     assert shown == [None, *[f"collecting goes on later: {error}"] * 3]

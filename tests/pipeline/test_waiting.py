@@ -85,8 +85,7 @@ def test_a_poll_that_fails_is_shown_and_does_not_end_the_wait(
 ) -> None:
     batch = lab.submitted()
     lab.openai.will("poll", *[error] * 3)
-    shown = []
-    lab.openai.on_call = lambda _: shown.append(lab.services.batch(batch.id).error)
+    shown = lab.watch_errors(batch)
 
     assert _wait(lab, batch, BatchRunning())["how"] == "completed"
     assert shown == [None, *[str(error)] * 3, None]
@@ -127,8 +126,7 @@ def test_results_that_never_come_are_given_up(lab: "Lab") -> None:
 
 def test_a_state_we_do_not_know_is_shown_and_waited_out(lab: "Lab") -> None:
     batch = lab.submitted()
-    shown = []
-    lab.openai.on_call = lambda _: shown.append(lab.services.batch(batch.id).error)
+    shown = lab.watch_errors(batch)
 
     end = _wait(lab, batch, BatchRunning(unfamiliar="pondering"), BatchRunning())
     assert end["how"] == "completed"
@@ -187,8 +185,7 @@ def test_a_cancel_that_fails_is_shown_and_written_once_until_one_is_accepted(lab
     _cancel(lab, batch)
     before = len(lab.announced("batches"))
     lab.openai.will("cancel", *[UnavailableError("openai", "503")] * 3)
-    shown = []
-    lab.openai.on_call = lambda _: shown.append(lab.services.batch(batch.id).error)
+    shown = lab.watch_errors(batch)
 
     _wait(lab, batch, *[BatchRunning()] * 3, BatchRunning(canceling=True), CANCELED)
     assert shown == [None, *["cancel: openai: 503"] * 6, None, None]
