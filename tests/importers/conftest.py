@@ -10,11 +10,17 @@ from typing import Any
 import pytest
 
 from benchmarks.arena import Sandbox
+from grabient_ops.importers.values import ImportedAnswer, Record
 from grabient_ops.palettes.invented import invented_seeds
 
 SEEDS = invented_seeds(6)
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 Value = int | float | str | bytes | None
+
+
+def answers(records: Iterable[Record]) -> list[ImportedAnswer]:
+    """The answers among what an importer yields."""
+    return [item for item in records if isinstance(item, ImportedAnswer)]
 
 
 def literal(value: Value) -> str:

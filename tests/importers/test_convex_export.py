@@ -26,7 +26,7 @@ from grabient_ops.importers.values import (
     Refused,
 )
 from grabient_ops.tagging.outcome import ErrorClass
-from tests.importers.conftest import FULL, SEEDS, Convex, convex_documents, convex_id
+from tests.importers.conftest import FULL, SEEDS, Convex, answers, convex_documents, convex_id
 
 
 @pytest.fixture
@@ -37,10 +37,6 @@ def path(tmp_path: Path) -> Path:
 def read(export: Convex, path: Path, prefix: str = "") -> list[Record]:
     records = read_export(export.write(path, prefix))
     return [item for item in records if not isinstance(item, Progressed)]
-
-
-def answers(records: list[Record]) -> list[ImportedAnswer]:
-    return [item for item in records if isinstance(item, ImportedAnswer)]
 
 
 def answer(path: Path, **fields: object) -> ImportedAnswer | Refused:

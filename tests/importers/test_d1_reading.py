@@ -27,6 +27,7 @@ from tests.importers.conftest import (
     TAGS,
     USERS,
     Value,
+    answers,
     site,
     tag_row,
 )
@@ -41,10 +42,6 @@ def read(d1: D1, path: Path, choice: Choice = ALL) -> list[Record]:
 
 def palettes(records: list[Record]) -> list[str]:
     return [item.palette.seed for item in records if isinstance(item, ImportedPalette)]
-
-
-def answers(records: list[Record]) -> list[ImportedAnswer]:
-    return [item for item in records if isinstance(item, ImportedAnswer)]
 
 
 def answer(path: Path, **cells: Value) -> ImportedAnswer:

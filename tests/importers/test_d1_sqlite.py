@@ -8,13 +8,12 @@ from grabient_ops.errors import InputError
 from grabient_ops.importers.d1.choice import Choice
 from grabient_ops.importers.d1.reading import read_d1
 from grabient_ops.importers.values import (
-    ImportedAnswer,
     ImportedPalette,
     Progressed,
     Record,
     Refused,
 )
-from tests.importers.conftest import D1, SEEDS, TAGS, site, tag_row
+from tests.importers.conftest import D1, SEEDS, TAGS, answers, site, tag_row
 
 ALL = Choice(everything=True)
 
@@ -33,10 +32,6 @@ def database(path: Path) -> Iterator[sqlite3.Connection]:
 
 def read(path: Path, choice: Choice = ALL) -> list[Record]:
     return [item for item in read_d1(path, choice) if not isinstance(item, Progressed)]
-
-
-def answers(records: list[Record]) -> list[ImportedAnswer]:
-    return [item for item in records if isinstance(item, ImportedAnswer)]
 
 
 def test_a_database_file_gives_what_its_dump_gives(
