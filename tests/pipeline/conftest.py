@@ -1,5 +1,6 @@
 import asyncio
 import json
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -365,6 +366,19 @@ class Lab:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end; one that hangs fails the test."""
         return asyncio.run(asyncio.wait_for(work, 10))
+
+
+def for_a_while(provider: FakeProvider, act: Callable[[], object]) -> Callable[[], None]:
+    """What to do at every tick; a provider that keeps all waiting ends after a minute."""
+    deadline = time.monotonic() + 60
+
+    def tick() -> None:
+        if time.monotonic() > deadline:
+            provider.states.clear()
+        else:
+            act()
+
+    return tick
 
 
 @pytest.fixture(scope="session")

@@ -18,9 +18,10 @@ from grabient_ops.pipeline.worker import Worker
 from grabient_ops.providers.base import BatchRunning
 from grabient_ops.store.progress import count_batches
 from grabient_ops.store.spending import Spending, measure_spending
+from tests.pipeline.conftest import for_a_while
 
 if TYPE_CHECKING:
-    from tests.pipeline.conftest import FakeProvider, Lab
+    from tests.pipeline.conftest import Lab
 
 COST = 100 * 75_000 + 20 * 300_000
 """Of one answer of the scripted provider, at gpt-4o-mini's batch prices, in pico-dollars."""
@@ -54,19 +55,6 @@ def _spending(lab: "Lab") -> Spending:
 def _states(lab: "Lab") -> dict[str, int]:
     with lab.store.read() as connection:
         return count_batches(connection)
-
-
-def _for_a_while(provider: "FakeProvider", act: Callable[[], object]) -> Callable[[], None]:
-    """What to do at every tick; a provider that keeps all waiting ends after a minute."""
-    deadline = time.monotonic() + 60
-
-    def tick() -> None:
-        if time.monotonic() > deadline:
-            provider.states.clear()
-        else:
-            act()
-
-    return tick
 
 
 def test_a_pass_spends_what_it_may_and_ends_with_a_reason(lab: "Lab") -> None:
@@ -135,7 +123,7 @@ def test_a_running_worker_goes_on_as_soon_as_the_budget_is_raised(
             took_s.append(time.monotonic() - raised_at[0])
             groq.states.clear()
 
-    assert _work(lab, _for_a_while(groq, act)) == Standstill({})
+    assert _work(lab, for_a_while(groq, act)) == Standstill({})
     assert len(lab.rows()) == 2
     # Sooner than it would have looked by itself.
     assert took_s[0] < 60
@@ -170,7 +158,7 @@ def test_a_running_worker_heeds_the_cancel_of_a_batch_that_waits_for_money(lab: 
         elif "canceled" in _states(lab):
             groq.states.clear()
 
-    assert _work(lab, _for_a_while(groq, act)) == Standstill({})
+    assert _work(lab, for_a_while(groq, act)) == Standstill({})
     assert _states(lab) == {"canceled": 1, "completed": 1}
     assert lab.openai.calls == []
 

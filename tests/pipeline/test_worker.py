@@ -31,9 +31,10 @@ from grabient_ops.store.batches import Batch, list_unbegun, request_cancel
 from grabient_ops.store.changes import mark_now
 from grabient_ops.store.completions import list_due
 from grabient_ops.store.engine import Store
+from tests.pipeline.conftest import for_a_while
 
 if TYPE_CHECKING:
-    from tests.pipeline.conftest import FakeProvider, Lab
+    from tests.pipeline.conftest import Lab
 
 DONE = Standstill({})
 OUTPUT = (ResultFile("output", "f"),)
@@ -47,19 +48,6 @@ def _worker(lab: "Lab") -> Worker:
 def _work(lab: "Lab", on_tick: Callable[[], None] | None = None) -> Standstill | None:
     """Work in this process until nothing is left to do."""
     return _worker(lab).run(until_done=True, on_tick=on_tick)
-
-
-def _for_a_while(act: Callable[[], None], provider: "FakeProvider") -> Callable[[], None]:
-    """What to do at every tick; a provider that would keep everybody waiting ends after 30 s."""
-    deadline = time.monotonic() + 60
-
-    def tick() -> None:
-        if time.monotonic() > deadline:
-            provider.states.clear()
-        else:
-            act()
-
-    return tick
 
 
 class _Journal:
@@ -232,7 +220,7 @@ def test_a_running_worker_delivers_the_ending_of_a_restart(lab: "Lab") -> None:
             endings.append("second")
             groq.states.clear()
 
-    assert _work(lab, _for_a_while(restart_once, groq)) == DONE
+    assert _work(lab, for_a_while(groq, restart_once)) == DONE
     assert endings[:2] == ["first", "second"]
     assert {batch.state for batch in lab.batches()} == {"completed"}
 
@@ -360,7 +348,7 @@ def test_answers_taken_back_by_a_stricter_parser_are_asked_for_by_a_running_work
 
     lab.openai.files["f"] = b""
     lab.openai.on_call = lambda _: lab.openai.files.update(f=lab.answer(f"{lab.batches()[0].id}-0"))
-    assert _work(lab, _for_a_while(take_back_the_first, lab.openai)) == DONE
+    assert _work(lab, for_a_while(lab.openai, take_back_the_first)) == DONE
     assert [(b.run_number, b.attempt) for b in lab.batches()] == [(1, 1), (2, 1), (1, 2)]
 
 

@@ -5,12 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from grabient_ops.cli.budgets import (
-    MOST_USD,
-    Budget,
-    print_estimate,
-    read_budget,
-)
+from grabient_ops.cli.budgets import MOST_USD, Budget, read_budget
 from grabient_ops.cli.common import (
     MOST,
     Json,
@@ -21,6 +16,7 @@ from grabient_ops.cli.common import (
     print_table,
     usd,
 )
+from grabient_ops.cli.ordering import print_estimate
 from grabient_ops.cli.refine import make_pass
 from grabient_ops.cli.tag import choose_models
 

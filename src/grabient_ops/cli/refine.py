@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grabient_ops.cli.budgets import Budget, NoBudget, place, print_estimate, read_budget
-from grabient_ops.cli.common import MOST, Json, open_app, print_json, print_line
-from grabient_ops.cli.tag import wait_until_done
+from grabient_ops.cli.budgets import Budget, NoBudget, read_budget
+from grabient_ops.cli.common import MOST, Json, open_app
+from grabient_ops.cli.ordering import DryRun, carry_out
 
 if TYPE_CHECKING:
     from grabient_ops.app import App
@@ -29,9 +29,7 @@ def refine(
     pictures: Annotated[bool, typer.Option(help="Show the model each palette's picture.")] = True,
     budget: Budget = None,
     no_budget: NoBudget = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be asked and what it costs.")
-    ] = False,
+    dry_run: DryRun = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay until all is refined; works if nobody else does.")
     ] = False,
@@ -44,19 +42,15 @@ def refine(
     app.refuse_mixing()
     wanted = make_pass(app, model, source or [], limit, runs, pictures=pictures)
     order = RefinementOrder(wanted, read_budget(budget, lift=no_budget))
-    if dry_run:
-        print_estimate(app, order, as_json=as_json)
-        return
-    placed = place(app, order)
-    if wait:
-        wait_until_done(app, as_json=as_json)
-    elif as_json:
-        print_json({
-            "requests": placed.requests, "model": wanted.model.id, "palettes": placed.palettes,
-        })  # fmt: skip
-    else:
-        print_line(f"{placed.requests:,} requests are due; a running worker sends them now")
-        print_line("no worker yet? `grabient-ops worker` works until stopped, `refine --wait` once")
+    carry_out(
+        app,
+        order,
+        "refine",
+        lambda placed: {"model": wanted.model.id, "palettes": placed.palettes},
+        dry_run=dry_run,
+        wait=wait,
+        as_json=as_json,
+    )
 
 
 def make_pass(

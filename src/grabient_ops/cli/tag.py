@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grabient_ops.cli.budgets import Budget, NoBudget, place, print_estimate, read_budget
-from grabient_ops.cli.common import MOST, Json, open_app, print_json, print_line, require_known
+from grabient_ops.cli.budgets import Budget, NoBudget, read_budget
+from grabient_ops.cli.common import MOST, Json, open_app, require_known
+from grabient_ops.cli.ordering import DryRun, carry_out
 
 if TYPE_CHECKING:
     from grabient_ops.app import App
@@ -37,9 +38,7 @@ def tag(
     ] = None,
     budget: Budget = None,
     no_budget: NoBudget = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be asked and what it costs.")
-    ] = False,
+    dry_run: DryRun = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay until all is answered; works if nobody else does.")
     ] = False,
@@ -54,17 +53,8 @@ def tag(
     models = choose_models(app, model or [], provider or [])
     amount = read_budget(budget, lift=no_budget)
     order = TaggingOrder(models, runs, limit, threshold, amount)
-    if dry_run:
-        print_estimate(app, order, as_json=as_json)
-        return
-    placed = place(app, order)
-    if wait:
-        wait_until_done(app, as_json=as_json)
-    elif as_json:
-        print_json({"requests": placed.requests, "models": [m.id for m in models], "runs": runs})
-    else:
-        print_line(f"{placed.requests:,} requests are due; a running worker sends them now")
-        print_line("no worker yet? `grabient-ops worker` works until stopped, `tag --wait` once")
+    about = {"models": [model.id for model in models], "runs": runs}
+    carry_out(app, order, "tag", lambda _: about, dry_run=dry_run, wait=wait, as_json=as_json)
 
 
 def _threshold(flips: float | None, *, adaptive: bool) -> float | None:
@@ -89,20 +79,3 @@ def choose_models(app: "App", names: list[str], providers: list[str]) -> "list[M
 
     require_known(providers, PROVIDERS, "--provider")
     return choose(app.catalog, names, providers, app.services.now().date())
-
-
-def wait_until_done(app: "App", *, as_json: bool) -> None:
-    """Work until all is answered, then print the status, also when something was left undone."""
-    from grabient_ops.cli.common import console
-    from grabient_ops.cli.session import work_until_done
-    from grabient_ops.cli.status import render_status
-    from grabient_ops.pipeline.status import read_status
-
-    try:
-        work_until_done(app)
-    finally:
-        status = read_status(app.services)
-        if as_json:
-            print_json(status)
-        else:
-            console().print(render_status(status))
