@@ -21,7 +21,7 @@ from grabient_ops.sandbox.dialect import Place
 from grabient_ops.sandbox.personas.shape import Shape
 from grabient_ops.sandbox.personas.talk import Ask
 from grabient_ops.sandbox.personas.voice import Voice
-from grabient_ops.sandbox.wire.chat import ChatDialect
+from grabient_ops.sandbox.wire.openai.lines import ChatDialect
 from grabient_ops.settings import Settings
 from grabient_ops.store.batches import reserve_batch
 from grabient_ops.store.tables import palette_tags

@@ -16,7 +16,7 @@ from grabient_ops.sandbox.intake import survey
 from grabient_ops.sandbox.personas.talk import Tokens
 from grabient_ops.sandbox.result_files import ResultFiles
 from grabient_ops.sandbox.state import State
-from grabient_ops.sandbox.wire.chat import ENDPOINT, ChatDialect
+from grabient_ops.sandbox.wire.openai.lines import ENDPOINT, ChatDialect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

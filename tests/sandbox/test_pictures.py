@@ -14,9 +14,9 @@ from PIL import Image
 
 from grabient_ops.providers.catalog import load_catalog
 from grabient_ops.sandbox.limits import picture_tokens
-from grabient_ops.sandbox.wire.chat import ChatDialect
-from grabient_ops.sandbox.wire.gemini_lines import GeminiDialect
-from grabient_ops.sandbox.wire.messages import MessagesDialect
+from grabient_ops.sandbox.wire.anthropic.lines import MessagesDialect
+from grabient_ops.sandbox.wire.google.lines import GeminiDialect
+from grabient_ops.sandbox.wire.openai.lines import ChatDialect
 
 if TYPE_CHECKING:
     from benchmarks.arena import Sandbox

@@ -16,7 +16,7 @@ from grabient_ops.sandbox.personas.instructions import more_keys
 from grabient_ops.sandbox.personas.shape import Shape
 from grabient_ops.sandbox.personas.talk import Answer, Ask, Finish
 from grabient_ops.sandbox.personas.voice import Voice
-from grabient_ops.sandbox.wire.messages import MessagesDialect
+from grabient_ops.sandbox.wire.anthropic.lines import MessagesDialect
 from grabient_ops.tagging.prompts import refinement_prompt, refinement_schema
 from grabient_ops.tagging.refined import parse_refinement
 from grabient_ops.tagging.summary import Vote, write_summary

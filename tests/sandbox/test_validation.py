@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from grabient_ops.sandbox.dialect import Reader
 from grabient_ops.sandbox.wire import fields
-from grabient_ops.sandbox.wire.chat import ChatDialect
-from grabient_ops.sandbox.wire.gemini_lines import GeminiDialect
-from grabient_ops.sandbox.wire.messages import MessagesDialect
+from grabient_ops.sandbox.wire.anthropic.lines import MessagesDialect
+from grabient_ops.sandbox.wire.google.lines import GeminiDialect
+from grabient_ops.sandbox.wire.openai.lines import ChatDialect
 from tests.sandbox.conftest import ENDPOINT
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from grabient_ops.sandbox.convex.wire import ConvexWire
 from grabient_ops.sandbox.core import Core, new_id
 from grabient_ops.sandbox.http import ApiError, DroppedError, hang_up, json_response, read_json
 from grabient_ops.sandbox.ledger import Speaker, Wire, ledger
-from grabient_ops.sandbox.wire.anthropic import AnthropicWire
-from grabient_ops.sandbox.wire.embeddings import EmbeddingsWire
-from grabient_ops.sandbox.wire.google import GoogleWire
-from grabient_ops.sandbox.wire.openai import OpenAIWire
+from grabient_ops.sandbox.wire.anthropic.batches import AnthropicWire
+from grabient_ops.sandbox.wire.google.batches import GoogleWire
+from grabient_ops.sandbox.wire.openai.batches import OpenAIWire
+from grabient_ops.sandbox.wire.openai.embeddings import EmbeddingsWire
 
 _SLOW_S = 2.0
 _KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")

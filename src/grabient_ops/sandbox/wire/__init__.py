@@ -1,1 +1,1 @@
-"""Four companies' HTTP, one file each; what they share is outside this folder."""
+"""Four companies' HTTP, a folder each: its batches, their lines, what a message in one may hold."""

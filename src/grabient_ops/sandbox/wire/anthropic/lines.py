@@ -8,7 +8,7 @@ from grabient_ops.sandbox.lifecycle import Stage
 from grabient_ops.sandbox.personas.instructions import more_keys
 from grabient_ops.sandbox.personas.talk import Answer, Ask
 from grabient_ops.sandbox.wire import fields, pictures
-from grabient_ops.sandbox.wire.message_content import check_content
+from grabient_ops.sandbox.wire.anthropic.content import check_content
 
 NO_SAMPLING_SINCE = "2026-10-21"
 """The API version from which on temperature, top_p and top_k are refused."""

@@ -16,15 +16,15 @@ from grabient_ops.sandbox.http import ApiError, JsonObject, json_response, only_
 from grabient_ops.sandbox.intake import survey
 from grabient_ops.sandbox.lifecycle import Progress, Stage, tally
 from grabient_ops.sandbox.state import Batch
-from grabient_ops.sandbox.wire.gemini_files import (
+from grabient_ops.sandbox.wire.google.files import (
     PROVIDER,
     GeminiFiles,
     page_of,
     result_name,
     timestamp,
 )
-from grabient_ops.sandbox.wire.gemini_lines import DIALECT, camel
-from grabient_ops.sandbox.wire.models import GeminiModels
+from grabient_ops.sandbox.wire.google.lines import DIALECT, camel
+from grabient_ops.sandbox.wire.google.models import GeminiModels
 
 _STATES = {
     Stage.VALIDATING: "BATCH_STATE_PENDING",

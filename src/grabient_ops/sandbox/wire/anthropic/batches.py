@@ -19,9 +19,9 @@ from grabient_ops.sandbox.lifecycle import Stage, tally
 from grabient_ops.sandbox.multipart import spool
 from grabient_ops.sandbox.result_files import ResultFiles
 from grabient_ops.sandbox.state import Batch
-from grabient_ops.sandbox.wire.anthropic_pages import listing, page_of
-from grabient_ops.sandbox.wire.messages import MessagesDialect
-from grabient_ops.sandbox.wire.models import AnthropicModels
+from grabient_ops.sandbox.wire.anthropic.lines import MessagesDialect
+from grabient_ops.sandbox.wire.anthropic.models import AnthropicModels
+from grabient_ops.sandbox.wire.anthropic.pages import listing, page_of
 
 _PROVIDER = "anthropic"
 _VERSIONS = frozenset({"2023-01-01", "2023-06-01", "2026-10-21"})

@@ -20,7 +20,7 @@ from grabient_ops.sandbox.http import ApiError, JsonObject, json_response, read_
 from grabient_ops.sandbox.lifecycle import Stage
 from grabient_ops.sandbox.result_files import ResultFiles
 from grabient_ops.sandbox.state import Batch, StoredFile
-from grabient_ops.sandbox.wire.gemini_lines import DIALECT
+from grabient_ops.sandbox.wire.google.lines import DIALECT
 
 PROVIDER = "google"
 _NAME = re.compile(r"files/[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")

@@ -8,7 +8,7 @@ from grabient_ops.sandbox.lifecycle import Stage
 from grabient_ops.sandbox.personas.instructions import more_keys
 from grabient_ops.sandbox.personas.talk import Answer, Ask
 from grabient_ops.sandbox.wire import fields, pictures
-from grabient_ops.sandbox.wire.gemini_content import check_parts
+from grabient_ops.sandbox.wire.google.content import check_parts
 
 _LINE_FIELDS = frozenset({"key", "request", "metadata"})
 _SNAKE = re.compile(r"_([a-z])")

@@ -16,7 +16,7 @@ from grabient_ops.sandbox.lifecycle import Progress, Stage, tally
 from grabient_ops.sandbox.multipart import Form, spool, take_apart
 from grabient_ops.sandbox.result_files import ResultFiles
 from grabient_ops.sandbox.state import Batch, StoredFile
-from grabient_ops.sandbox.wire.chat import ChatDialect
+from grabient_ops.sandbox.wire.openai.lines import ChatDialect
 
 _LIFE_S = 30 * 86_400
 _SHORTEST_LIFE_S = 3600

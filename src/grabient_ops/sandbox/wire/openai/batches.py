@@ -16,9 +16,7 @@ from grabient_ops.sandbox.intake import survey
 from grabient_ops.sandbox.lifecycle import Progress, Stage, tally
 from grabient_ops.sandbox.personas.talk import Tokens
 from grabient_ops.sandbox.state import Batch
-from grabient_ops.sandbox.wire.chat import ENDPOINT
-from grabient_ops.sandbox.wire.models import OpenAIModels
-from grabient_ops.sandbox.wire.openai_files import (
+from grabient_ops.sandbox.wire.openai.files import (
     Call,
     OpenAIFiles,
     life_s,
@@ -27,6 +25,8 @@ from grabient_ops.sandbox.wire.openai_files import (
     result_id,
     result_parts,
 )
+from grabient_ops.sandbox.wire.openai.lines import ENDPOINT
+from grabient_ops.sandbox.wire.openai.models import OpenAIModels
 
 _CREATE_FIELDS = frozenset(
     {"input_file_id", "endpoint", "completion_window", "metadata", "output_expires_after"}

@@ -8,7 +8,7 @@ from grabient_ops.sandbox.lifecycle import Stage
 from grabient_ops.sandbox.personas.instructions import more_keys
 from grabient_ops.sandbox.personas.talk import Answer, Ask
 from grabient_ops.sandbox.wire import fields, pictures
-from grabient_ops.sandbox.wire.chat_content import check_content
+from grabient_ops.sandbox.wire.openai.content import check_content
 
 ENDPOINT = "/v1/chat/completions"
 

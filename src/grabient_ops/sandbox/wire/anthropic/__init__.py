@@ -1,0 +1,1 @@
+"""Anthropic's HTTP: batches are sent whole, so there are no files."""

@@ -1,0 +1,1 @@
+"""Google's HTTP, as Gemini speaks it."""
