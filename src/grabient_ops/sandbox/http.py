@@ -1,6 +1,6 @@
 """The HTTP that all four APIs share: JSON, refusals, and a connection cut on purpose."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,9 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 JsonObject = dict[str, Any]
+
+Call = tuple[str, str, Callable[[Request], Any]]
+"""Method, path, and what answers."""
 
 HANG_UP = "grabient.sandbox.hang_up"
 """Scope extension: a callable that closes the connection under the running request."""

@@ -1,9 +1,7 @@
 """Anthropic's Message Batches: requests inside the call, results at a URL of their own."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import orjson
 from starlette.concurrency import run_in_threadpool
@@ -13,7 +11,7 @@ from starlette.routing import Route
 
 from grabient_ops.sandbox import limits
 from grabient_ops.sandbox.core import Core, Draft, new_id
-from grabient_ops.sandbox.http import ApiError, JsonObject, json_response
+from grabient_ops.sandbox.http import ApiError, Call, JsonObject, json_response
 from grabient_ops.sandbox.intake import survey
 from grabient_ops.sandbox.lifecycle import Stage, tally
 from grabient_ops.sandbox.multipart import spool
@@ -48,7 +46,7 @@ class AnthropicWire:
     def routes(self) -> list[Route]:
         """Everything that this wire answers."""
         base = "/v1/messages/batches"
-        table: list[tuple[str, str, Callable[[Request], Any]]] = [
+        table: list[Call] = [
             ("POST", base, self.create),
             ("GET", base, self.list_batches),
             ("GET", base + "/{id}", self.retrieve),

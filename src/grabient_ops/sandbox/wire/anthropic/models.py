@@ -1,16 +1,11 @@
 """Anthropic's model list: what it shows, and no more, is described under its id."""
 
-from collections.abc import Callable
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import Response
 
 from grabient_ops.sandbox import limits
-from grabient_ops.sandbox.http import ApiError, JsonObject, json_response
+from grabient_ops.sandbox.http import ApiError, Call, JsonObject, json_response
 from grabient_ops.sandbox.wire.anthropic.pages import listing, page_of
-
-Call = tuple[str, str, Callable[[Request], Any]]
 
 
 class AnthropicModels:

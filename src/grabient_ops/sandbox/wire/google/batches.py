@@ -1,6 +1,5 @@
 """Gemini's batches, under `/v1` and `/v1beta`: operations whose `metadata` holds the state."""
 
-from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -12,7 +11,14 @@ from starlette.routing import Route
 from grabient_ops.sandbox import limits
 from grabient_ops.sandbox.core import Core, Draft, new_id
 from grabient_ops.sandbox.dialect import Problem
-from grabient_ops.sandbox.http import ApiError, JsonObject, json_response, only_known, read_json
+from grabient_ops.sandbox.http import (
+    ApiError,
+    Call,
+    JsonObject,
+    json_response,
+    only_known,
+    read_json,
+)
 from grabient_ops.sandbox.intake import survey
 from grabient_ops.sandbox.lifecycle import Progress, Stage, tally
 from grabient_ops.sandbox.state import Batch
@@ -61,7 +67,7 @@ class GoogleWire:
 
     def routes(self) -> list[Route]:
         """Everything that this wire answers; both API versions are the same."""
-        calls: list[tuple[str, str, Callable[[Request], Any]]] = [
+        calls: list[Call] = [
             ("POST", "/models/{model}:batchGenerateContent", self.create),
             ("GET", "/batches", self.list_batches),
             ("GET", "/batches/{id}", self.get),

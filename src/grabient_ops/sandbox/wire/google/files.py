@@ -4,7 +4,6 @@ import base64
 import hashlib
 import re
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +15,7 @@ from starlette.responses import Response
 
 from grabient_ops.sandbox import limits
 from grabient_ops.sandbox.core import Core, new_id
-from grabient_ops.sandbox.http import ApiError, JsonObject, json_response, read_json
+from grabient_ops.sandbox.http import ApiError, Call, JsonObject, json_response, read_json
 from grabient_ops.sandbox.lifecycle import Stage
 from grabient_ops.sandbox.result_files import ResultFiles
 from grabient_ops.sandbox.state import Batch, StoredFile
@@ -27,8 +26,6 @@ _NAME = re.compile(r"files/[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _LIFE = timedelta(hours=48)
 _PAGE, _LARGEST_PAGE = 50, 1000
 _RESULTS = "files/batch-"
-
-Call = tuple[str, str, Callable[[Request], Any]]
 
 
 class GeminiFiles:

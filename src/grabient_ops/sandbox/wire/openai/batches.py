@@ -11,13 +11,19 @@ from starlette.routing import Route
 from grabient_ops.sandbox import limits
 from grabient_ops.sandbox.core import Core, Draft, new_id
 from grabient_ops.sandbox.dialect import Problem
-from grabient_ops.sandbox.http import ApiError, JsonObject, json_response, only_known, read_json
+from grabient_ops.sandbox.http import (
+    ApiError,
+    Call,
+    JsonObject,
+    json_response,
+    only_known,
+    read_json,
+)
 from grabient_ops.sandbox.intake import survey
 from grabient_ops.sandbox.lifecycle import Progress, Stage, tally
 from grabient_ops.sandbox.personas.talk import Tokens
 from grabient_ops.sandbox.state import Batch
 from grabient_ops.sandbox.wire.openai.files import (
-    Call,
     OpenAIFiles,
     life_s,
     listing,

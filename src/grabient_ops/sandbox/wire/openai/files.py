@@ -1,7 +1,7 @@
 """OpenAI's and Groq's Files API: inputs are stored, results are made when they are read."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from starlette.concurrency import run_in_threadpool
@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, Response
 from grabient_ops.sandbox import limits
 from grabient_ops.sandbox.core import Core, new_id
 from grabient_ops.sandbox.dialect import Part
-from grabient_ops.sandbox.http import ApiError, JsonObject, json_response
+from grabient_ops.sandbox.http import ApiError, Call, JsonObject, json_response
 from grabient_ops.sandbox.lifecycle import Progress, Stage, tally
 from grabient_ops.sandbox.multipart import Form, spool, take_apart
 from grabient_ops.sandbox.result_files import ResultFiles
@@ -23,8 +23,6 @@ _SHORTEST_LIFE_S = 3600
 _ENDINGS: dict[Part, str] = {"output": "-output", "errors": "-errors"}
 _NAMES: dict[Part, str] = {"output": "output", "errors": "error"}
 _RAN = frozenset({Stage.COMPLETED, Stage.EXPIRED, Stage.CANCELED})
-
-Call = tuple[str, str, Callable[[Request], Any]]
 
 
 class _Result(NamedTuple):

@@ -1,15 +1,10 @@
 """The model lists of OpenAI and Groq: what they show, and no more, is described under its id."""
 
-from collections.abc import Callable
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import Response
 
 from grabient_ops.sandbox import limits
-from grabient_ops.sandbox.http import ApiError, JsonObject, json_response
-
-Call = tuple[str, str, Callable[[Request], Any]]
+from grabient_ops.sandbox.http import ApiError, Call, JsonObject, json_response
 
 
 class OpenAIModels:
