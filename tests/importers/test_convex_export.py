@@ -345,3 +345,14 @@ def test_an_encrypted_export_is_refused(path: Path) -> None:
 
     with pytest.raises(InputError, match="snapshot_1"):
         list(read_export(path))
+
+
+@pytest.mark.parametrize("kind", ["", None, ["tagging"], {"tagging": 1}])
+def test_a_prompt_of_neither_stage_is_refused(tmp_path: Path, kind: object) -> None:
+    documents = convex_documents()
+    documents["prompt_versions"][0]["type"] = kind
+    records = read(Convex(documents), tmp_path / "export.zip")
+
+    assert [item.reason for item in records if isinstance(item, Refused)] == [
+        "The prompt is neither for tagging nor for refinement."
+    ]
