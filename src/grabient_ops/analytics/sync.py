@@ -60,7 +60,14 @@ def sync(
         return refresh(lake, source, rebuild=rebuild, wait_s=wait_s, on_progress=on_progress)
 
 
-def catch_up(lake: Path, url: str, tell: Callable[[str], None], *, patience_s: float = 2.0) -> None:
+def catch_up(
+    lake: Path,
+    url: str,
+    tell: Callable[[str], None],
+    *,
+    patience_s: float = 2.0,
+    on_progress: OnProgress | None = None,
+) -> None:
     """Bring the lake up to date for a question, or leave that to the process that is at it.
 
     While another one holds the lake, what is published will do; where nothing is, this waits.
@@ -70,6 +77,7 @@ def catch_up(lake: Path, url: str, tell: Callable[[str], None], *, patience_s: f
         url: the store's SQLAlchemy URL.
         tell: called with a sentence when the answer will not be of this moment, or takes time.
         patience_s: how long to wait for the other before looking at what is published.
+        on_progress: as for `sync`.
 
     Raises:
         StoreError: as `sync`.
@@ -77,7 +85,7 @@ def catch_up(lake: Path, url: str, tell: Callable[[str], None], *, patience_s: f
     is_told = False
     while True:
         try:
-            sync(lake, url, wait_s=patience_s)
+            sync(lake, url, wait_s=patience_s, on_progress=on_progress)
         except LakeBusyError:
             if manifest := read_manifest(lake):
                 tell(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from grabient_ops.cli.common import open_app, warn
+from grabient_ops.cli.progress import counting
 
 if TYPE_CHECKING:
     from grabient_ops.analytics.sync import Synced
@@ -20,7 +21,8 @@ def refresh(app: "App", *, rebuild: bool = False) -> "Synced":
     from grabient_ops.analytics.sync import sync
 
     app.store.close()
-    return sync(app.lake, app.settings.store_url, rebuild=rebuild)
+    with counting("reading", "answers") as show:
+        return sync(app.lake, app.settings.store_url, rebuild=rebuild, on_progress=show)
 
 
 def refresh_refined(app: "App") -> None:
@@ -38,7 +40,8 @@ def catch_up(app: "App") -> None:
     from grabient_ops.analytics import sync
 
     app.store.close()
-    sync.catch_up(app.lake, app.settings.store_url, warn)
+    with counting("reading", "answers") as show:
+        sync.catch_up(app.lake, app.settings.store_url, warn, on_progress=show)
 
 
 @contextmanager

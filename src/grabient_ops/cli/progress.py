@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from grabient_ops.cli.common import console
@@ -46,6 +46,28 @@ def progress_bar(
     with Progress(*chosen, console=console(stderr=True)) as progress:
         task = progress.add_task(what, total=total)
         yield lambda done, total=None, /: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def counting(what: str, things: str) -> Iterator[Show]:
+    """Show how many things are done, once some are; how many there are, nobody knows."""
+    with ExitStack() as stack:
+        bars: list[Show] = []
+
+        def show(done: int, _total: int | None = None, /) -> None:
+            if not bars:
+                bar = progress_bar(what, columns=lambda: _count_of(things))
+                bars.append(stack.enter_context(bar))
+            bars[0](done)
+
+        yield show
+
+
+def _count_of(things: str) -> "tuple[ProgressColumn, ...]":
+    from rich.progress import TextColumn, TimeElapsedColumn
+
+    count = TextColumn(f"{{task.completed:,.0f}} {things}")
+    return TextColumn("{task.description}"), count, TimeElapsedColumn()
 
 
 @contextmanager

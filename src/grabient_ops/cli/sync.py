@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from threading import Event
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,12 +12,10 @@ import typer
 from grabient_ops.cli.common import Json, open_app, print_json, print_line, warn
 from grabient_ops.cli.imports import print_tables
 from grabient_ops.cli.legible import legible
-from grabient_ops.cli.progress import Show, progress_bar
+from grabient_ops.cli.progress import counting
 from grabient_ops.errors import ConfigError, GrabientError
 
 if TYPE_CHECKING:
-    from rich.progress import ProgressColumn
-
     from grabient_ops.app import App
     from grabient_ops.importers.convex.http import ConvexHttp
     from grabient_ops.pipeline.pushing import Pusher
@@ -91,7 +89,7 @@ def _keep_up(
 ) -> None:
     from grabient_ops.pipeline import following
 
-    with _shown_count() as show:
+    with counting("reading convex", "documents") as show:
 
         def tell() -> None:
             show(syncer.changes)
@@ -114,7 +112,7 @@ def _verify(opened: "App", url: str, *, as_json: bool) -> None:
         opened.hold_convex(),
         _stopping() as (stop, received),
         _connection(opened, url, stop) as http,
-        _shown_count() as show,
+        counting("reading convex", "documents") as show,
     ):
         try:
             tables = verify(opened.services, ConvexStream(http), url.rstrip("/"), stop.wait, show)
@@ -223,15 +221,3 @@ def _print(report: dict[str, Any]) -> None:
     if report["pushed"] or report["to_push"]:
         print_line(f"refinements: {report['pushed']:,} given back, {report['to_push']:,} to go")
     print_line(f"{report['pages']:,} pages read")
-
-
-def _shown_count() -> AbstractContextManager[Show]:
-    """Show how much was read; how much there is, nobody knows."""
-    return progress_bar("reading convex", columns=_columns)
-
-
-def _columns() -> "tuple[ProgressColumn, ...]":
-    from rich.progress import TextColumn, TimeElapsedColumn
-
-    words, count = TextColumn("{task.description}"), "{task.completed:,.0f} documents"
-    return words, TextColumn(count), TimeElapsedColumn()

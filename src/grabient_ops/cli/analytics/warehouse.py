@@ -9,6 +9,7 @@ import typer
 from grabient_ops.cli.common import MOST, Json, open_app, print_json, print_line, print_table, warn
 from grabient_ops.cli.fresh import catch_up, refresh, refresh_refined
 from grabient_ops.cli.legible import legible
+from grabient_ops.cli.progress import progress_bar
 
 
 def sync(
@@ -69,7 +70,8 @@ def export(
     opened = open_app()
     catch_up(opened)
     refresh_refined(opened)
-    done = copy_out(opened.lake, target, opened.settings)
+    with progress_bar("copying") as show:
+        done = copy_out(opened.lake, target, opened.settings, on_progress=show)
     if as_json:
         print_json(asdict(done))
     else:
